@@ -1,4 +1,4 @@
-"""What every test runs in: no real AWS account within reach, and Powertools quiet about X-Ray."""
+"""The environment of all tests: no real AWS account can be reached, and Powertools does not report to X-Ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ os.environ |= {
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
     os.environ.pop(name, None)
 
-# CI draws the same examples every time, so that a change is judged by itself; a developer's machine looks further.
+# CI draws the same examples every time, so that a change is judged by itself; a developer's machine draws new ones.
 # No deadline for an example: a busy machine would fail tests of code that is right.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -33,8 +33,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What collecting imports lives as long as the process: the garbage collector need not go through it, neither
-    meanwhile, which took a third of the CPU seconds of collecting, nor ever after."""
+    """Freezes what collecting imports, because it lives as long as the process: the garbage collector need not scan
+    it. During collection, scanning took a third of the CPU seconds."""
     gc.disable()
     try:
         return (yield)

@@ -1,4 +1,4 @@
-"""Play many histories: `python -m tests.campaign --histories 2000 [--seed 1]`; ends with one line of JSON."""
+"""Run many histories: `python -m tests.campaign --histories 2000 [--seed 1]`; the last line of output is JSON."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""The list of injected bugs. `tests`: the unit tests that must find it; the campaign must where there are none."""
+"""The list of injected bugs. `tests`: the unit tests that must find the bug; without any, the campaign must find it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` occurs once in `path` and is replaced by `new`."""
+    """Replaces `old`, which occurs once in `path`, by `new`."""
 
     name: str
     path: str

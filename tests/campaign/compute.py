@@ -30,7 +30,7 @@ OUTCOMES = {
     "hangs": 3,
 }
 DROUGHT = 0.1  # how often a job finds no Spot machine for as long as it may wait
-TAKEN = 0.1  # how often its Spot machine is taken half way
+TAKEN = 0.1  # how often its Spot machine is taken away half way
 ENDED = ("Completed", "Failed", "Stopping", "Stopped", "Interrupted", "MaxRuntimeExceeded", "MaxWaitTimeExceeded")
 # outcomes for which the container reports a code
 NAMED = {

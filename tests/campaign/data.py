@@ -1,4 +1,4 @@
-"""What the states of the committed state machine do to its data: paths, templates, rules, errors that match."""
+"""What the states of the committed state machine do with its data: paths, templates, rules, matching of errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def matches(error: str, wanted: list[str]) -> bool:
 
 
 def passed(execution: Execution, state: Json) -> Any:
-    """What a Pass state hands on."""
+    """The output of a Pass state."""
     if "Result" in state:
         return copy.deepcopy(state["Result"])
     if "Parameters" in state:
@@ -38,7 +38,7 @@ def passed(execution: Execution, state: Json) -> Any:
 
 
 def holds(data: Any, rule: Json) -> bool:
-    """Raises StateError where the rule compares what is not there, as Step Functions does."""
+    """Raises StateError if the rule compares a value that does not exist, as Step Functions does."""
     if "IsPresent" in rule:
         try:
             read(data, rule["Variable"])
@@ -52,7 +52,7 @@ def holds(data: Any, rule: Json) -> bool:
 
 
 def fill(template: Any, execution: Execution, token: str | None, value: Any = None) -> Any:
-    """`value`: of the Map's item."""
+    """`value`: the value of the Map's item."""
     if isinstance(template, list):
         return [fill(item, execution, token, value) for item in template]
     if not isinstance(template, dict):

@@ -33,10 +33,11 @@ from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
-MAX_ATTEMPTS = 60  # what the state machine's Retry blocks add up to
-TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whatever is lost
+MAX_ATTEMPTS = 60  # the sum of what the state machine's Retry blocks allow
+TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whichever events are lost
 PERMITTED, OTHER_STACK = "permitted-bucket", "spaceport-prod"
-# 202: taken; 200: it was already; 404: replaced; 422: refused for what is in it; 5xx: faults alone
+# Answers to POST /start-job. 202: accepted; 200: already started; 404: replaced; 422: contents refused; 5xx: only after
+# faults.
 ANSWERS = {200, 202, 404, 422, 429, 500, 503}
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
 BAD = TWO_PHOTOS
@@ -47,7 +48,7 @@ class Seen:
     """Invariants checked at every write while the history runs."""
 
     faults: list[str] = field(default_factory=list)
-    free_since: dict[str, float] = field(default_factory=dict)  # by quota: machines idle while runs wait for one
+    free_since: dict[str, float] = field(default_factory=dict)  # by quota: since when machines are idle while runs wait
 
     def item_written(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         for name in ("progress", "sequence", "sfmSequence", "trainingSequence", "compressorSequence"):
@@ -55,7 +56,8 @@ class Seen:
                 self.faults.append(f"{after['jobId']}: {name} fell from {before[name]} to {after.get(name)}")
 
     def look(self, pipeline: Pipeline) -> None:
-        """Every minute: no end stays untold, no machine idle, and no run in the queue without a heartbeat."""
+        """Checks every minute that each end was reported in time, no machine is idle, and each queued run gets its
+        heartbeats."""
         now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
         waiting = {one.token: one for one in pipeline.machine.frames() if one.token}
         wanted = set()
@@ -77,7 +79,7 @@ class Seen:
         self.free_since = {quota: since for quota, since in self.free_since.items() if quota in wanted}
 
     def _idle(self, quota: str, name: str, pipeline: Pipeline) -> None:
-        """Of a quota's machines those are idle whose jobs ended last: the others have been given a job since."""
+        """The idle machines of a quota are those whose jobs ended last: the others have been given a job since."""
         machines, now = pipeline.machines, pipeline.world.now
         assert machines.quota is not None
         jobs = {name: job for name, job in machines.jobs.items() if quota_of(job.request) == quota}
@@ -110,7 +112,7 @@ class Report:
 
 
 def draw_faults(seed: int) -> Faults:
-    """The fault rates of a history, from none to twice the usual ones."""
+    """The fault rates of a history: all zero, or up to twice the usual ones."""
     chance = random.Random(seed ^ 0x5EED)
     strength = chance.choice([0.0, 0.3, 1.0, 1.0, 2.0])
     return Faults(
@@ -145,19 +147,19 @@ class Customers:
     def arrive(self) -> None:
         chance = self._world.random
         for number in range(chance.randint(1, 4)):
-            key = chance.choice([f"flight-{number}.zip", "meadow.zip"])  # one key may be uploaded over another
+            key = chance.choice([f"flight-{number}.zip", "meadow.zip"])  # one key may be overwritten by a later upload
             self._world.after(chance.uniform(0, 7200), lambda key=key: self.upload(key))  # type: ignore[misc]
 
     def upload(self, key: str) -> None:
         chance = self._world.random
-        # no two flights are alike, so that it shows whose a job was given
+        # all flights differ, so that a result shows which job's photos it was made from
         good = zip_of({**dict.fromkeys(photos(6), b"x"), "flight.txt": str(next(self._flights)).encode()})
         (body,) = chance.choices([good, BAD], [9, 1])
         metadata = {"email": PILOT}
-        # no event comes of what lies in a permitted bucket: its customer calls the API
+        # no event is sent for objects in a permitted bucket: its customer calls the API
         bucket = PERMITTED if self._world.happens(0.2) else UPLOADS
         hidden = self._world.happens(self._world.faults.unreadable)
-        body += b"\0" * hidden  # an ETag of its own
+        body += b"\0" * hidden  # changes the ETag
         answer = self._pipeline.storage.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata)
         etag = answer["ETag"].strip('"')
         if hidden:
@@ -190,7 +192,7 @@ class Customers:
             self._world.after(chance.uniform(10_000, 100_000), lambda: self._redrive(job_id))
 
     def _start(self, bucket: str, key: str) -> None:
-        """POST /start-job, until the API answers that it has taken or refused it."""
+        """POST /start-job, repeated until the API accepts or refuses it."""
         try:
             status = self._pipeline.ask("POST", "/start-job", {"s3_url": f"s3://{bucket}/{key}", "email": PILOT})
         except (Crash, Refused):
@@ -200,7 +202,7 @@ class Customers:
         self.answers[status] += 1
 
     def maybe_cancel(self, execution: Execution) -> None:
-        """Stops some executions just as they enter a state, when most can go wrong."""
+        """Stops some executions at the moment in which they enter a state, when most can go wrong."""
         if self._world.happens(0.02) and self._world.faults.crash:
             self._world.after(self._world.random.uniform(0, 2), lambda: self._cancel(execution.name))
 
@@ -297,7 +299,8 @@ def _foreign_jobs(pipeline: Pipeline) -> set[str]:
 
 
 def _of_others(pipeline: Pipeline) -> list[str]:
-    """A result is of its own upload: every first stage was given the version that its job was started for."""
+    """Checks that each result belongs to its own upload: the first stage read the version that its job was started
+    for."""
     faults = []
     for name, execution in pipeline.machine.executions.items():
         copy = pipeline.storage.objects.get((RESULTS, f"intermediates/{name}/upload/upload.zip"))
@@ -309,7 +312,7 @@ def _of_others(pipeline: Pipeline) -> list[str]:
 
 
 def job_name_of(item: dict[str, Any]) -> str:
-    """Of a row of the stage runs table."""
+    """The SageMaker job's name in a row of the stage runs table."""
     stage, *block, attempt = item["stageRun"].split("#")
     part = [label if label == COARSE else block_label(int(label[1:])) for label in block]
     return "-".join([item["jobId"], stage, *part, str(int(attempt))])
@@ -330,7 +333,7 @@ def _over_budget(pipeline: Pipeline) -> list[str]:
 
 def _paid_for_nothing(pipeline: Pipeline) -> list[str]:
     """Each attempt at a stage but the first follows one that did not complete, or whose result was damaged."""
-    faults, attempts = [], dict[tuple[str, str], list[str]]()  # by job, and stage with its block
+    faults, attempts = [], dict[tuple[str, str], list[str]]()  # by job, and by stage and block
     for name in pipeline.machines.created:
         run = StageRun.parse(name)
         assert run is not None
@@ -372,7 +375,7 @@ def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: 
     if item.get("message") == REPLACED:
         return faults  # no final event: the newer upload has one
     mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
-    # a mail goes out twice only where a crash, or faults of both records' writes, came after SES's yes
+    # a mail is sent twice only if a crash, or faults in writing both records, followed SES's acceptance
     if any(count > 1 + pipeline.mail.unrecorded[job_id, type_] for type_, count in mails.items()):
         faults.append(f"{job_id} got a mail twice: {dict(mails)}")
     # a redrive may turn a published failure into a success

@@ -1,4 +1,4 @@
-"""Step Functions in memory: the committed state machine in virtual time, with the API that the functions call."""
+"""Step Functions in memory: the committed state machine in virtual time, with the API calls that the functions use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.campaign.world import Crash, Refused, World
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline
 from tests.support.fakes import MAX_DATA_BYTES, aws_error, check_data
 
-# what Step Functions calls a function's death, and its own failure to call one
+# the errors that Step Functions reports if a function dies, and if it cannot call one
 REFUSED = "Lambda.TooManyRequestsException"
 DEATHS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "Lambda.ServiceException")
 RESULTS = {"${SettleStageFunctionArn}": "settle_stage", "${DeliverFunctionArn}": "deliver"}
@@ -22,8 +22,8 @@ RESULTS = {"${SettleStageFunctionArn}": "settle_stage", "${DeliverFunctionArn}":
 
 @dataclass
 class Execution:
-    """An execution, or an item of its Map: `parent` is whose. `events`: of its history, as AWS counts them;
-    `largest`: bytes of the largest data that a state of it was given."""
+    """An execution, or an item of its Map, whose execution is `parent`. `events`: the length of its history, counted
+    as AWS does; `largest`: the size in bytes of the largest data that one of its states received."""
 
     name: str
     input: Json
@@ -33,18 +33,18 @@ class Execution:
     stopped_at: Any = None
     state: str = ""
     entered_at: Any = None
-    token: str | None = None  # of the task that waits
-    visit: int = 0  # rises with every attempt at a state: what was set for an earlier one is void
-    beats: int = 0  # rises with every heartbeat of a task
-    beat_at: float = 0.0  # when it last did
+    token: str | None = None  # of the waiting task
+    visit: int = 0  # increased at every attempt at a state, so that timers of earlier attempts are ignored
+    beats: int = 0  # increased at every heartbeat of a task
+    beat_at: float = 0.0  # when the last heartbeat came
     tries: Counter[int] = field(default_factory=Counter)
     history: list[Json] = field(default_factory=list)
     transitions: int = 0
     states: Json = field(default_factory=dict)
     parent: Execution | None = None
-    items: list[Execution] = field(default_factory=list)  # of the Map that it is in
-    results: dict[int, Any] = field(default_factory=dict)  # of those that have ended
-    number: int = 0  # among the items
+    items: list[Execution] = field(default_factory=list)  # items of the Map that it is in
+    results: dict[int, Any] = field(default_factory=dict)  # of the items that have ended
+    number: int = 0  # index among the items
     events: int = 2
     largest: int = 0
 
@@ -54,8 +54,8 @@ class Execution:
 
 
 class Machine:
-    """`invoke(function, event)` runs a function; `put_event` receives what a state puts on the bus; `ended`
-    receives an execution's status change, which EventBridge delivers with best effort only."""
+    """`invoke(function, event)` runs a function; `put_event` receives what a state puts on the bus; `ended` receives
+    an execution's status change, which EventBridge delivers on a best-effort basis."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Machine:
         self.entered: Callable[[Execution], None] = lambda execution: None
         self.executions: dict[str, Execution] = {}
         self.tokens: dict[str, Execution] = {}
-        self.given_up: list[str] = []  # executions of which a task failed because Lambda refused to run its function
+        self.given_up: list[str] = []  # executions with a task that failed because Lambda refused to run its function
 
     # ── the API ──
 
@@ -128,7 +128,7 @@ class Machine:
         return True
 
     def frames(self) -> Iterator[Execution]:
-        """Every execution, and every item of the Maps that they are in."""
+        """All executions, and all items of the Maps that they are in."""
         for execution in self.executions.values():
             yield execution
             yield from execution.items
@@ -187,7 +187,7 @@ class Machine:
             self._succeed(execution, [])
 
     def _start_items(self, execution: Execution, state: Json) -> None:
-        """As many side by side as the Map allows; none of an execution that has ended."""
+        """Starts as many items as the Map allows at a time; none of an execution that has ended."""
         if execution.status != "RUNNING":
             return
         running = sum(item.status == "RUNNING" for item in execution.items)
@@ -201,7 +201,8 @@ class Machine:
         self._world.after(0.1, lambda: self._enter(item, item.state))
 
     def _resume(self, execution: Execution) -> None:
-        """A redriven Map: items that have succeeded keep their results, the others go on where they were."""
+        """Resumes a redriven Map: items that have succeeded keep their results, the others continue where they
+        stopped."""
         for item in execution.items:
             if item.status == "ABORTED":
                 item.status, item.tries = "PENDING", Counter()
@@ -227,7 +228,7 @@ class Machine:
             if self._world.happens(self._world.faults.throttle):
                 raise StateError("EventBridge.ThrottlingException")
             self._put_event(entry["DetailType"], entry["Detail"])
-            if self._world.happens(self._world.faults.throttle):  # taken, and the answer lost
+            if self._world.happens(self._world.faults.throttle):  # accepted, but the answer is lost
                 raise StateError("States.TaskFailed")
             answer: Any = {}
         else:
@@ -287,7 +288,7 @@ class Machine:
         state = self._state(execution)
         write(execution, state.get("ResultPath", "$"), answer)
         if len(json.dumps(execution.data, ensure_ascii=False).encode()) > MAX_DATA_BYTES:
-            self._end(execution, "FAILED")  # States.DataLimitExceeded, which no Catch takes
+            self._end(execution, "FAILED")  # States.DataLimitExceeded, which no Catch handles
             return
         if state["Type"] == "Task":
             left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": execution.state}}
@@ -343,7 +344,7 @@ class Machine:
             return
         execution.status, execution.stopped_at, execution.token = status, self._world.at(), None
         execution.visit += 1
-        for item in execution.items:  # no item outlives its Map: its token is closed, and none starts
+        for item in execution.items:  # items end with their Map: their tokens expire, and no further item starts
             if item.status in ("RUNNING", "PENDING"):
                 item.status, item.token = "ABORTED", None
                 item.visit += 1

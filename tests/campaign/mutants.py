@@ -1,7 +1,7 @@
-"""Injected bugs, each of which must turn the campaign or the unit tests red: `python -m tests.campaign.mutants`.
+"""Injected bugs, each of which must be found by the campaign or by unit tests: `python -m tests.campaign.mutants`.
 
-A bug is one replacement in one file, made in a copy of the checkout. `--sample 5 --seed 3` tries five of them; the
-pattern of each must occur exactly once, which tests/unit/statemachine/test_injected_bugs.py holds without running any.
+A bug is one replacement in one file, made in a copy of the checkout. `--sample 5 --seed 3` tries five of them. The
+pattern of each must occur exactly once; tests/unit/statemachine/test_injected_bugs.py checks that without running any.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.campaign.bugs import BUGS, Bug
 ROOT = Path(__file__).parents[2]
 COPIED = ("contract", "functions", "tests", "statemachine", "events", "docs", "scripts", "local")
 FILES = ("template.yaml", "pyproject.toml", "samconfig.toml", "Makefile")
-HISTORIES = 150  # at most, for a bug that the campaign is to find
+HISTORIES = 150  # maximum for a bug that the campaign must find
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def try_bug(bug: Bug) -> Verdict:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     lines = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR tests", "seed"))]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # 1: tests failed, or a history broke an invariant; 2: the tests cannot even be collected, which finds nothing
+    # 1: tests failed, or a history broke an invariant; 2: the tests could not be collected, which finds nothing
     return Verdict(bug.name, ended.returncode == 1, (lines or ["-"])[0][:120], round(cpu, 1))
 
 

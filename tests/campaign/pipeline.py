@@ -1,4 +1,4 @@
-"""The real handlers, joined to the AWS of the campaign as template.yaml joins them to AWS."""
+"""The real handlers, connected to the campaign's AWS as template.yaml connects them to the real one."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from watch_runs.watch import Watcher
 
 OUTCOMES = (StatusType.JOB_REJECTED, StatusType.JOB_SUCCEEDED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED)
 PILOT = "pilot@example.com"
-TRIES = 3  # Lambda runs an event that failed twice more, then it is a dead letter
-MAX_REFUSED_SECONDS = 300.0  # between two tries of an event for which Lambda has no room, from one second on
-REDRIVE_SECONDS = 6 * 3600.0  # until somebody answers the alarm
+TRIES = 3  # Lambda retries a failed event twice; then it becomes a dead letter
+MAX_REFUSED_SECONDS = 300.0  # longest pause between tries while Lambda has no concurrency; the first is 1 s
+REDRIVE_SECONDS = 6 * 3600.0  # until an operator reacts to the alarm
 Json = dict[str, Any]
 
 
 class Once(BasePersistenceLayer):
-    """Idempotency table, with the faults of every other. A record in progress expires after a minute."""
+    """The idempotency table, with the same faults as all others. A record in progress expires after a minute."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Pipeline:
         self.once = Once(self.world)
         self.dead_letters = 0
         self.foreign: list[str] = []  # names of another stack's SageMaker jobs
-        self.looked_round: Callable[[], None] = lambda: None  # every minute while there is work
+        self.looked_round: Callable[[], None] = lambda: None  # called every minute while there is work
         self.invocations = 0
         self._clients = {
             "s3": self.storage,
@@ -127,7 +127,7 @@ class Pipeline:
     # ── EventBridge and Lambda ──
 
     def publish(self, type_: str, detail: Json) -> None:
-        """Puts a status event on the bus, whose delivery to its consumers is durable."""
+        """Puts a status event on the bus, which delivers it to its consumers durably."""
         check_entries([{"Source": SOURCE, "DetailType": type_, "Detail": json.dumps(detail)}])
         event = self.event(type_, SOURCE, detail)
         self.world.deliver(lambda: self.invoke_later("track_progress", event), durable=True)
@@ -140,7 +140,7 @@ class Pipeline:
         self.world.deliver(lambda: self.invoke_later("start_job", event), durable=True)
 
     def ask(self, method: str, path: str, body: Json) -> int:
-        """The customer calls the API; the status of its answer. Raises Crash where none came."""
+        """A customer's call to the API; returns the status of its answer. Raises Crash if there is none."""
         event = sample_event("api/get-jobs") | {
             "routeKey": f"{method} {path}",
             "rawPath": path,
@@ -158,7 +158,7 @@ class Pipeline:
         return int(self._invoke("api", event)["statusCode"])
 
     def of_another_stack(self, name: str) -> None:
-        """A SageMaker job of the stack beside this one: quotas, names and SageMaker's events are the account's."""
+        """Creates a SageMaker job of another stack in the account: quotas, names and SageMaker's events are shared."""
         run = StageRun.parse(name)
         assert run is not None
         kind, machine = run.stage.kind, {"InstanceType": "ml.c6i.4xlarge"}
@@ -175,9 +175,9 @@ class Pipeline:
         self.world.after(self.world.random.uniform(300, 5000), end)
 
     def invoke_later(self, function: str, event: Json, tries: int = TRIES, refused_seconds: float = 1.0) -> None:
-        """An asynchronous invocation with its retries; what fails for good is a dead letter, and is redriven. An event
-        that Lambda has no room for stays in its queue (for six hours on AWS), and no retry is counted.
-        """
+        """An asynchronous invocation with its retries; an event that fails for good becomes a dead letter and is
+        redriven. An event that Lambda cannot run for want of concurrency stays in its queue (for six hours on AWS) and
+        does not count as a retry."""
         try:
             self._invoke(function, event)
         except Refused:
@@ -211,7 +211,7 @@ class Pipeline:
                 self.mail.about.pop()
 
     def _noted(self, job_id: str, type_: str) -> bool:
-        """Whether the job's item says that the mail went, which keeps the next try from sending it again."""
+        """Whether the job's item records that the mail was sent, which keeps the next try from sending it again."""
         return type_ in self.jobs.items.get((job_id,), {}).get("mailed", set())
 
     def _job_changed(self, run: StageRun, status: str) -> None:
@@ -253,13 +253,13 @@ class Pipeline:
         self.world.every(seconds, do, self._at_work)
 
     def _watch(self) -> None:
-        """A look that would find nothing is left out."""
+        """Checks in which nothing would be found are skipped."""
         now = self.world.at().isoformat(timespec="seconds")
         if any(item.get("nextLook", "~") <= now for item in self.runs.items.values()):
             self.invoke_later("watch_runs", self._scheduled())
 
     def _at_work(self) -> bool:
-        """Whether a schedule would find anything to do: most of fifty days it would not."""
+        """Whether a schedule would find anything to do; for most of the fifty days it would not."""
         ended = self.world.at() - timedelta(hours=3)
         executions = self.machine.executions.values()
         return any(one.stopped_at is None or one.stopped_at > ended for one in executions)

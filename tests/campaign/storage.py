@@ -36,7 +36,7 @@ class Storage:
         self._world = world
         self._lifetimes = {UPLOADS: lifetimes("UploadsBucket"), RESULTS: lifetimes("ResultsBucket")}
         self.objects: dict[tuple[str, str], list[Version | None]] = {}
-        self.unreadable: set[str] = set()  # ETags of objects that lie under a key of the customer's
+        self.unreadable: set[str] = set()  # ETags of objects encrypted with a key of the customer's
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, Metadata: Any = None, **_: Any) -> dict[str, str]:
         versions = self.objects.setdefault((Bucket, Key), [])
@@ -99,18 +99,18 @@ class Storage:
 
 @cache
 def lifetimes(bucket: str) -> dict[str, int]:
-    """Days by prefix, of a bucket of template.yaml."""
+    """Days by prefix, as template.yaml sets them for a bucket."""
     rules = Template.load().resources[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
     return {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
 
 
 class Mail:
-    """SES. `about` lists the final events in hand, the innermost call last; `sent` those whose mail went out."""
+    """SES. `about`: the final events being handled, the innermost call last; `sent`: those whose mail was sent."""
 
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
-        self.unrecorded = Counter[tuple[str, str]]()  # ends after SES's yes of which no record says so: it may go again
+        self.unrecorded = Counter[tuple[str, str]]()  # ends accepted by SES but not recorded: may be mailed again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])

@@ -65,7 +65,7 @@ class Table:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
         after = {**copy.deepcopy(before), **Key}
         verb, _, changes = UpdateExpression.partition(" ")
-        if verb == "ADD" and " SET " in changes:  # a count, and when it expires
+        if verb == "ADD" and " SET " in changes:  # a counter, and when it expires
             added, _, changes = changes.partition(" SET ")
             verb, (name, value) = "SET", added.split()
             after[name] = after.get(name, 0) + values[value]
@@ -107,7 +107,7 @@ class Table:
         more = {"LastEvaluatedKey": {"after": start + Limit}} if Limit and start + Limit < len(found) else {}
         return {"Items": copy.deepcopy(page), **more}
 
-    # a resource's own names: its table is the only one that its client knows
+    # what boto3's Table resource has; the client of this one has no other table
 
     name = "table"
 
@@ -120,7 +120,7 @@ class Table:
         return {"Responses": {self.name: [one["Item"] for one in found if "Item" in one]}}
 
     def _seen(self, consistent: bool) -> list[Item]:
-        """What a read sees, in the order of the keys."""
+        """The items that a read returns, sorted by key."""
         items = dict(self.items)
         if not consistent and self._before is not None and self._world.happens(self._world.faults.stale):
             key, before, written = self._before
@@ -145,8 +145,8 @@ def _all_met(condition: str, item: Item, names: dict[str, str], values: Item) ->
 
 
 def _met(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
-    """Evaluates a condition expression: alternatives of attribute_(not_)exists and comparisons, and such joined by AND,
-    each in parentheses where it has alternatives."""
+    """Evaluates a condition expression: attribute_exists, attribute_not_exists and comparisons, joined by OR, and such
+    groups joined by AND, each in parentheses if it has alternatives."""
     if " AND " in condition:
         return all(
             _met(part[1:-1] if part[0] == "(" else part, item, names, values) for part in condition.split(" AND ")

@@ -1,4 +1,4 @@
-"""Virtual time, and the faults that any call may meet."""
+"""Virtual time, and the faults that any call may encounter."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 
 from tests.support.fakes import aws_error
 
-Due = tuple[float, float, int, Callable[[], None]]  # when, by lot among those of one time, a number of its own, what
+Due = tuple[float, float, int, Callable[[], None]]  # time, random order of equal times, unique number, action
 NEVER: Due = (math.inf, 0.0, 0, lambda: None)
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
-LOOK_SECONDS = 300.0  # between two looks of `watch_runs` and `dispatch` (template.yaml)
+LOOK_SECONDS = 300.0  # between two checks by `watch_runs` and `dispatch` (template.yaml)
 FUNCTION_SECONDS = 60.0  # the template's Timeout
-QUIET_AFTER = 3 * 86_400.0  # seconds; no faults from then on, so that everything must come to an end
+QUIET_AFTER = 3 * 86_400.0  # seconds; no faults after that, so that everything must come to an end
 
 
 class Crash(BaseException):
-    """End of the function's process, which no `except Exception` catches."""
+    """The end of the function's process; no `except Exception` catches it."""
 
 
 class Refused(Exception):
-    """The account has no concurrent execution free, of which a young one has ten: the function did not run."""
+    """The account has no concurrent execution left (a young one has ten): the function did not run."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,21 @@ class Faults:
 
     crash: float = 0.0
     throttle: float = 0.0
-    refused: float = 0.0  # of calls of a function
+    refused: float = 0.0  # of calls to a function
     duplicate: float = 0.0
-    lost: float = 0.0  # of events that come with best effort only
+    lost: float = 0.0  # of events that are delivered on a best-effort basis
     late: float = 0.0
     stale: float = 0.0  # of reads of an index
-    interleave: float = 0.0  # that others act between two calls of a function
+    interleave: float = 0.0  # probability that others act between two calls of a function
     behind: float = 0.0  # of descriptions of a SageMaker job that do not show its end yet
     damaged: float = 0.0  # of results
     unreadable: float = 0.0  # of uploads
-    skew: float = 0.0  # seconds by which clocks of functions and containers are off, at most
-    outages: int = 0  # of one service each, for minutes: every call of it fails
-    bursts: int = 0  # of others' calls, for minutes: Lambda has no room for ours
+    skew: float = 0.0  # maximum error in seconds of the clocks of functions and containers
+    outages: int = 0  # number of outages, each of one service, in which all calls fail for minutes
+    bursts: int = 0  # number of bursts of others' calls, in which Lambda has no concurrency left for minutes
 
 
-LARGE = 0.3  # of the flights are trained in blocks
+LARGE = 0.3  # share of the flights that are trained in blocks
 
 
 class World:
@@ -59,13 +59,13 @@ class World:
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self._faults, self.now = random.Random(seed), faults, 0.0
         self._due: list[Due] = []
-        self._rounds: list[Due] = []  # of schedules
+        self._rounds: list[Due] = []  # actions of schedules
         self._until = 0.0
         self._count = itertools.count()
-        self._deadlines: list[float] = []  # of the functions that run, the innermost last
-        self._skews: list[float] = []  # of their clocks
-        self.large, self.blocks = LARGE, (2, 5)  # fewest and most of a large flight
-        self.met: list[float] = []  # when a function met a fault that a later try does not
+        self._deadlines: list[float] = []  # deadlines of the running functions, the innermost last
+        self._skews: list[float] = []  # errors of their clocks
+        self.large, self.blocks = LARGE, (2, 5)  # the minimum and maximum for a large flight
+        self.met: list[float] = []  # times of faults that are not repeated at a later try
         self._outages = [self._outage() for _ in range(faults.outages)] + [self._burst() for _ in range(faults.bursts)]
 
     def _outage(self) -> tuple[str, float, float]:
@@ -74,15 +74,15 @@ class World:
         return service, begin, begin + self.random.uniform(120, 2400)
 
     def _burst(self) -> tuple[str, float, float]:
-        begin = self.random.uniform(0, 15_000)  # while most jobs are at work
+        begin = self.random.uniform(0, 15_000)  # while most jobs are running
         return "lambda", begin, begin + self.random.uniform(120, 2400)
 
     def is_out(self, service: str) -> bool:
         return any(name == service and begin <= self.now < end for name, begin, end in self._outages)
 
     def excused(self, since: float) -> float:
-        """Seconds that faults since then explain: each costs a minute until the next try, and one that a look at all
-        runs met, and logged, costs the time until the next look; an outage costs its own length."""
+        """Seconds of delay explained by faults since then: each costs a minute until the next try; a fault that a
+        check of all runs met, and logged, costs the time until the next check; an outage costs its own length."""
         met = sum(at >= since for at in self.met)
         tries = 60.0 * met + (LOOK_SECONDS if met else 0.0)
         return tries + sum(max(0.0, min(end, self.now) - max(begin, since)) for _, begin, end in self._outages)
@@ -95,7 +95,7 @@ class World:
         return chance > 0 and self.random.random() < chance
 
     def may_fail(self, service: str, call: str) -> None:
-        """Raises what a call of `service` meets now, before it takes effect."""
+        """Raises the fault, if any, that a call to `service` meets now, before the call takes effect."""
         if self.is_out(service):
             raise aws_error("ServiceUnavailable", call)
         if self.happens(self.faults.throttle):
@@ -103,7 +103,7 @@ class World:
             raise aws_error(self.random.choice(["ThrottlingException", "InternalFailure"]), call)
 
     def may_refuse(self) -> None:
-        """Raises Refused where Lambda takes no call of a function now."""
+        """Raises Refused if Lambda accepts no call of a function now."""
         if self.is_out("lambda") or self.happens(self.faults.refused):
             self.met.append(self.now)
             raise Refused
@@ -112,11 +112,11 @@ class World:
         return EPOCH + timedelta(seconds=self.now)
 
     def seconds(self) -> float:
-        """By the clock of the function that runs."""
+        """The time by the clock of the running function."""
         return self.at().timestamp() + (self._skews[-1] if self._skews else 0.0)
 
     def skewed(self) -> datetime:
-        """By somebody's clock."""
+        """The time by the clock of a function or container."""
         return self.at() + timedelta(seconds=self._skew())
 
     def _skew(self) -> float:
@@ -126,9 +126,9 @@ class World:
         self._push(self._due, self.now + seconds, do)
 
     def every(self, seconds: float, do: Callable[[], None], needed: Callable[[], bool]) -> None:
-        """Do something every so many seconds. While it is not `needed`, rounds are left out until something else
-        happens: of the 72,000 minutes of a history most see nothing. What happens next is known while no function
-        runs."""
+        """Runs an action every so many seconds. While it is not `needed`, its rounds are skipped until something else
+        happens: most of the 72,000 minutes of a history have nothing to do. What happens next is known only while no
+        function runs."""
 
         def again() -> None:
             rounds = 1
@@ -148,7 +148,7 @@ class World:
         self.now = until
 
     def others_act(self) -> None:
-        """Runs what is due next, while functions are between two calls."""
+        """Runs what is due next, between two calls of a function."""
         if self._next()[0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
             self._do_next()
 
@@ -176,7 +176,7 @@ class World:
             self._skews.pop()
 
     def deliver(self, take: Callable[[], None], durable: bool) -> None:
-        """Delivers an event soon or late, once or twice, or never if it is not durable and lost."""
+        """Delivers an event soon or late, once or twice, or, if it is not durable, possibly never."""
         if not durable and self.happens(self.faults.lost):
             return
         for _ in range(1 + self.happens(self.faults.duplicate)):
@@ -185,7 +185,7 @@ class World:
 
 
 class Faulty:
-    """Client whose calls may be throttled, or end in a crash before or after they take effect."""
+    """A client whose calls may be throttled, or end in a crash before or after they take effect."""
 
     def __init__(self, target: Any, world: World, service: str) -> None:
         self._target, self._world, self._service = target, world, service

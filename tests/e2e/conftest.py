@@ -24,19 +24,19 @@ MAIL_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Customer:
-    """Uploads and waits, as a customer and a subscriber would."""
+    """Uploads and waits, as a customer does, and receives events as a subscriber does."""
 
     address: Address
     stack: dict[str, str]
 
     def send(self, photos: Path, email: str, **options: str) -> list[StatusEvent]:
-        """Upload, and follow the job to its end; its status events in the order they came."""
+        """Uploads, and follows the job to its end; returns its status events in the order of arrival."""
         with subscribed(self.address, self.stack["StatusBusName"]) as subscription:
             upload(self.address, self.stack["UploadsBucket"], photos, {"email": email, **options})
             return list(subscription.follow(JOB_SECONDS))
 
     def only_mail(self, email: str) -> Mail:
-        """The one mail of the job's outcome; at most one before it said that the job was started."""
+        """The only mail about the job's outcome; at most one other mail, that the job was started, came before it."""
         assert wait_for_mail(self.address, email, MAIL_SECONDS) is not None, f"no mail to {email}"
         mails = inbox(self.address, email)
         outcomes = [mail for mail in mails if mail.tells_outcome]
@@ -45,7 +45,8 @@ class Customer:
         return outcomes[0]
 
     def ended_item(self, job_id: str) -> dict[str, Any]:
-        """The jobs table's item, once it says that the job has ended: the table hears of it when subscribers do."""
+        """The jobs table's item, once it records that the job has ended: the table gets that event when subscribers
+        do."""
         table, found = self.address.client("dynamodb"), dict[str, Any]()
 
         def ended() -> bool:
@@ -57,7 +58,7 @@ class Customer:
         return found
 
     def ended_execution(self, job_id: str) -> dict[str, Any]:
-        """The execution, once it runs no more: its final event comes a state before its end."""
+        """The execution, once it has ended: its final event is published one state before."""
         stepfunctions, found = self.address.client("stepfunctions"), dict[str, Any]()
         arn = self.stack["PipelineArn"].replace(":stateMachine:", ":execution:") + f":{job_id}"
 
@@ -69,7 +70,7 @@ class Customer:
         return found
 
     def sagemaker_jobs(self, job_id: str) -> list[tuple[str, str]]:
-        """(name, status) of every SageMaker job of one of ours."""
+        """(name, status) of every SageMaker job of one of our jobs."""
         sagemaker = self.address.client("sagemaker")
         processing = sagemaker.list_processing_jobs()["ProcessingJobSummaries"]
         training = sagemaker.list_training_jobs()["TrainingJobSummaries"]
@@ -84,7 +85,7 @@ class Customer:
         return report
 
     def result(self, key: str) -> bytes:
-        """What lies in the results bucket."""
+        """An object of the results bucket."""
         bucket = self.stack["ResultsBucket"]
         body: bytes = self.address.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body

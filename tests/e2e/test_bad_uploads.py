@@ -1,4 +1,4 @@
-"""What a customer can get wrong: a coded error, one mail that says what to do, nothing left running."""
+"""Faulty uploads: a coded error, one mail that says what to do, nothing left running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 
 def jpeg(seed: int) -> bytes:
-    """A photo of nothing that any other photo shows."""
+    """A photo of something that no other photo shows."""
     noise = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype=np.uint8)
     return encoded(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC))
 

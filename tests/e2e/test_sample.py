@@ -1,4 +1,4 @@
-"""The sample through the real template: what a customer, a subscriber and an operator see of one good job."""
+"""The sample through the real template: what a customer, a subscriber and an operator see of a successful job."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_preview_is_a_picture_of_something(delivered: Path) -> None:
 def test_the_cameras_stand_where_the_drone_flew(
     customer: Customer, events: list[StatusEvent], sample: Path, tmp_path: Path
 ) -> None:
-    """Against the truth: centres within 0.1 % of the scene's span after a similarity alignment."""
+    """Centres are within 0.1 % of the scene's span of the truth, after a similarity alignment."""
     output = next(e.outputs["output"] for e in events if e.type == "Stage Succeeded" and e.stage == "sfm")
     names = ["photos.json", *(f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D"))]
     fetch(customer.address, {name: f"{output}/{name}" for name in names}, tmp_path / "sfm")
@@ -138,7 +138,7 @@ def test_the_execution_succeeded_and_left_nothing_running(customer: Customer, ev
 
 
 def test_the_same_upload_delivered_twice_is_one_job(customer: Customer, events: list[StatusEvent]) -> None:
-    """S3 delivers at least once: start_job gets an event of the same object version again."""
+    """S3 delivers events at least once: start_job receives the same object version again."""
     job_id = last(events).job_id
     job = json.loads(customer.ended_execution(job_id)["input"])
     event = sample_event("start_job/object-created")

@@ -1,1 +1,1 @@
-"""Seeded hostile inputs for every entry point ("door") through which strangers' bytes come in."""
+"""Seeded hostile inputs for every entry point ("door") that accepts data from outside."""

@@ -1,4 +1,4 @@
-"""Play many hostile inputs: `python -m tests.fuzz --inputs 10000 [--seed 1]`; ends with one line of JSON."""
+"""Send many hostile inputs: `python -m tests.fuzz --inputs 10000 [--seed 1]`; the last line of output is JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send seeded inputs through the doors and collect what came of them."""
+"""Send seeded inputs through the doors and collect the outcomes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.fuzz.watch import watched
 from tests.support.cloud import cloud_of
 
 DOORS = (*files.DOORS, *uploads.DOORS, *requests.DOORS)
-MAX_PIXELS = 4_000_000  # of a picture here: its bound is what is tested, not how long a large one takes
+MAX_PIXELS = 4_000_000  # of a picture here: what is tested is that there is a limit, not how long a large picture takes
 
 
 @dataclass
 class Report:
-    """Outcomes by door ("taken" or a refusal), and the faults: the input's seed and what was wrong."""
+    """Outcomes by door ("taken" or the code of a refusal), and the faults: the input's seed and what went wrong."""
 
     inputs: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -36,7 +36,7 @@ class Report:
 
 
 def play(seeds: Sequence[int], doors: Sequence[Door] = DOORS) -> Report:
-    """One input a seed, the doors in turn."""
+    """Sends one input per seed, to the doors in turn."""
     report = Report()
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -56,13 +56,13 @@ def play(seeds: Sequence[int], doors: Sequence[Door] = DOORS) -> Report:
 
 
 def _play_one(seed: int, door: Door, root: Path, report: Report) -> None:
-    folder = root / "a" / "b" / "c" / "job"  # names that climb land in root, where they are seen
+    folder = root / "a" / "b" / "c" / "job"  # names that climb out of the folder end in root, where they are noticed
     folder.mkdir(parents=True)
     door.make(random.Random(seed), folder)
     try:
         with watched(folder) as seen:
             refusal = door.open(folder)
-    except Exception:  # a fault, whichever it is
+    except Exception:  # any exception is a fault
         report.faults.append(f"seed {seed}, {door.name}: {traceback.format_exc(limit=-4)}")
     else:
         report.outcomes[f"{door.name} {'refused' if refusal else 'taken'}"] += 1

@@ -1,4 +1,4 @@
-"""What a door is."""
+"""Defines a door: an entry point for data from outside."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Door:
-    """`make` writes one hostile input into an empty folder; `open` takes it and gives the code of its refusal, "" where
-    it is taken. Any exception of `open` is a fault, and so is whatever happens outside the folder."""
+    """`make` writes one hostile input into an empty folder; `open` reads it and returns the code of its refusal, "" if
+    it is accepted. Any exception of `open` is a fault, and so is any effect outside the folder."""
 
     name: str
     make: Callable[[random.Random, Path], None]

@@ -71,7 +71,7 @@ def open_zip(folder: Path) -> str:
 
 @cache
 def picture(kind: str, mode: str) -> bytes:
-    """A photo of 80 × 60 pixels with EXIF, a GPS position and, where the format has a place for it, XMP."""
+    """A photo of 80 × 60 pixels with EXIF, a GPS position and, if the format can hold it, XMP."""
     pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[271], exif[272], exif[274] = "DJI", "FC6310", 6
@@ -144,7 +144,7 @@ def photo_png() -> bytes:
 
 
 def make_scene(rng: random.Random, folder: Path) -> None:
-    """Five photos of 40 points; some by names of an attacker's, in damaged files, with damaged pictures and masks."""
+    """Five photos of 40 points; some have names chosen by an attacker, damaged files, damaged pictures and masks."""
     names = [f"{index}.png" for index in range(5)]
     if rng.random() < 0.5:
         names[rng.randrange(5)] = rng.choice(NAMES).encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Damage bytes, names and JSON as an attacker or a bad disk would, reproducibly by the generator that is handed in."""
+"""Damage bytes, names and JSON as an attacker or a bad disk would, reproducibly by the given random generator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def damaged(rng: random.Random, content: bytes) -> bytes:
 
 
 def strange(rng: random.Random) -> Any:
-    """A JSON value that nobody asked for."""
+    """A JSON value of an unexpected kind."""
     return rng.choice([
         None, True, [], {}, "", -1, 0, 1e308, rng.choice(NUMBERS), rng.choice(NAMES), "9" * 5000, [[]] * 100,
         {"__proto__": {}}, nested(rng.choice((5, 200))), float("nan"), "x" * 100_000,

@@ -21,7 +21,7 @@ BODIES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/jobs/meadow-0123456789ab/rerun", {"from": "3dgs", "options": {"quality": "preview", "name": "x"}}),
     ("PUT", "/webhook", {"url": "https://example.com/hook"}),
 )
-MAX_PROBLEM = 2_000  # characters of a refusal, but for the path that it repeats
+MAX_PROBLEM = 2_000  # characters of a refusal, apart from the path that it repeats
 IDS = (
     ("GET", "/jobs/{}"), ("POST", "/jobs/{}/stop"), ("POST", "/jobs/{}/rerun"), ("GET", "/uploads/{}"),
     ("POST", "/uploads/{}/complete"), ("DELETE", "/uploads/{}"),
@@ -42,13 +42,13 @@ def make_id(rng: random.Random, folder: Path) -> None:
     method, path = rng.choice(IDS)
     honest = rng.choice(("meadow-0123456789ab", ticket(rng), base64.urlsafe_b64encode(b"{}").decode()))
     wrong = rng.choice((rng.choice(NAMES), damaged(rng, honest.encode()).decode("latin-1"), honest, "9" * 9000))
-    # as API Gateway hands a path on: percent signs decoded, whatever is no UTF-8 replaced
+    # as API Gateway passes on a path: percent signs decoded, bytes that are not UTF-8 replaced
     plain = unquote(wrong, errors="replace").encode("utf-8", "replace").decode()
     _write(rng, folder, method, path.replace("{}", plain), b'{"from": "sfm"}')
 
 
 def ticket(rng: random.Random) -> str:
-    """An upload's id as a client gets it, or one with a part changed."""
+    """An upload's id as a client receives it, or one with a part changed."""
     honest = ["users/pilot-1/0123456789abcdef/a.zip", "upload-1", *rng.choice(([], [10_000_000, 8 << 20]))]
     if rng.random() < 0.3:
         return _encoded(honest)
@@ -62,7 +62,7 @@ def _encoded(document: Any) -> str:
 
 
 def _write(rng: random.Random, folder: Path, method: str, path: str, body: bytes) -> None:
-    """By one of many callers: each may call so often a minute and no more."""
+    """Sends as one of many callers, because each may call only so often a minute."""
     caller = rng.choice(("pilot-1", f"pilot-{rng.randrange(1000)}"))
     (folder / "request").write_bytes(json.dumps([method, path, caller, base64.b64encode(body).decode()]).encode())
 
@@ -78,7 +78,7 @@ def send(folder: Path) -> str:
     problem = answer.json
     assert problem["title"], answer.body[:300]
     assert len(answer.body) < MAX_PROBLEM + len(path), f"{len(answer.body)} characters about a wrong request"
-    return str(problem.get("code", answer.status))  # a path of no route has no code
+    return str(problem.get("code", answer.status))  # no code for a path without a route
 
 
 DOORS = (Door("body", make_body, send), Door("id", make_id, send))

@@ -1,4 +1,4 @@
-"""Doors of preflight: archives with a COLMAP model or films, and films alone, by ranged reads of an object."""
+"""Doors of preflight: archives with a COLMAP model or films, and single films, by ranged reads of an object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.sparse_s3 import uploaded
 
 PHOTOS = [f"{number:06d}.jpg" for number in range(1, 9)]
 _FOLDERS = ("sparse/0/", "sparse/1/", "sparse/", "")
-_LARGE = struct.pack(">I4sQ", 1, b"mdia", 2**64 - 1)  # a box of more than any file has
+_LARGE = struct.pack(">I4sQ", 1, b"mdia", 2**64 - 1)  # a box larger than any file
 
 
 def make_model(rng: random.Random, folder: Path) -> None:
@@ -49,7 +49,7 @@ def _films() -> tuple[bytes, bytes]:
 
 
 def _film(rng: random.Random) -> bytes:
-    """A film whose index is damaged, not its pictures, which nobody reads."""
+    """A film with a damaged index; its pictures are intact, but nothing reads them."""
     film = rng.choice(_films())
     at = film.index(b"moov") - 4
     size = struct.unpack_from(">I", film, at)[0]
@@ -67,7 +67,7 @@ def _write_archive(rng: random.Random, path: Path, files: dict[str, bytes]) -> N
     fault = rng.randrange(4)
     if fault == 0:
         content = damaged(rng, content)
-    elif fault == 1:  # the directory says that it lies elsewhere
+    elif fault == 1:  # a central directory that is said to lie elsewhere
         there = struct.unpack_from("<L", content, len(content) - 6)[0]
         elsewhere = rng.choice((there + rng.randint(-60, 60), rng.choice(NUMBERS))) % 2**32
         content = content[:-6] + struct.pack("<L", elsewhere) + content[-2:]

@@ -1,4 +1,4 @@
-"""Notices what must not happen while a door is open: writes outside its folder, addresses called, programs run."""
+"""Detects forbidden effects while a door is open: writes outside its folder, addresses called, programs run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# events of sys.audit by the position of the path that they change
+# sys.audit events, with the position of the argument that names the changed path
 _CHANGES = {
     "os.mkdir": (0,), "os.remove": (0,), "os.rmdir": (0,), "os.rename": (0, 1), "os.link": (1,), "os.symlink": (1,),
     "os.truncate": (0,), "os.chmod": (0,), "shutil.rmtree": (0,), "shutil.move": (0, 1),
@@ -22,8 +22,8 @@ _hooked: list[bool] = []
 
 @contextmanager
 def watched(folder: Path) -> Iterator[list[str]]:
-    """Yields the list of what happened outside `folder`, which fills while the block runs."""
-    if not _hooked:  # an audit hook stays for the life of the process
+    """Yields the list of effects outside `folder`, which grows while the block runs."""
+    if not _hooked:  # an audit hook cannot be removed from a process
         sys.addaudithook(_hook)
         _hooked.append(True)
     found: list[str] = []

@@ -1,4 +1,5 @@
-"""Tests across processes, browsers and sockets: on CI each has a second try, which the summary names."""
+"""Tests across processes, browsers and sockets: on CI each gets a second try, and the summary names those that used
+it."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A machine that CI shares can stop for seconds, and a browser or a socket does not wait. Nobody's own machine
-    gets a second try, and neither does a unit test anywhere."""
+    """A shared CI machine can stop for seconds, and a browser or a socket does not wait. Developers' machines get no
+    second try, nor do unit tests anywhere."""
     if os.environ.get("CI"):
         for item in items:
             if item.path.is_relative_to(Path(__file__).parent):

@@ -1,4 +1,4 @@
-"""The template's alarms on the local cloud: each fires when its metric says so, and its topic gets the message."""
+"""The template's alarms on the local cloud: each fires on its metric, and its topic receives the message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Address, d
 
 @pytest.fixture(scope="module")
 def queue(stack: tuple[Address, dict[str, str]]) -> str:
-    """Hears what the topic of alarms says."""
+    """Receives the messages of the alarms' topic."""
     address, outputs = stack
     sqs = address.client("sqs")
     url: str = sqs.create_queue(QueueName="listener")["QueueUrl"]

@@ -1,4 +1,4 @@
-"""The API is as it describes itself: schemathesis sends what /openapi.json allows and what it does not."""
+"""The API matches its description: schemathesis sends requests that /openapi.json allows and some that it does not."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.support.http_api import wsgi
 
 AUTHORIZED = {"Authorization": "Bearer pilot"}
 NOT_OURS = [
-    # which methods a path has is API Gateway's to say: it answers 404 for a route that is not there, never 405
+    # API Gateway decides which methods a path has: it answers 404 for a missing route, never 405
     schemathesis.checks.unsupported_method,
-    # 422 also says what no schema can: that an address is not one of S3, that an option is out of range
+    # 422 also covers what no schema can express, such as an address that is not in S3 or an option out of range
     schemathesis.checks.positive_data_acceptance,
-    # a number may come as text, as it does in an object's metadata
+    # numbers are accepted as text, too, because object metadata are text
     schemathesis.checks.negative_data_rejection,
 ]
-with pytest.MonkeyPatch.context() as _patch, cloud_of(_patch):  # whoever reads the description is counted
+with pytest.MonkeyPatch.context() as _patch, cloud_of(_patch):  # readers of the description are counted
     schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi(handler))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cloud() -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch, cloud_of(patch) as fresh:
-        patch.setattr("api.handler.MAX_CALLS_A_MINUTE", 10**6)  # one caller makes all of them
+        patch.setattr("api.handler.MAX_CALLS_A_MINUTE", 10**6)  # all calls come from one caller
         yield fresh
 
 

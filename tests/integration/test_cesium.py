@@ -1,6 +1,6 @@
-"""Our 3D Tiles, drawn by CesiumJS without a network: at their place on Earth, as our rasteriser draws the scene there.
+"""Our 3D Tiles, drawn by CesiumJS without a network: at their place on Earth, and as our rasteriser draws the scene.
 
-CesiumJS comes with `npm ci` in tests/peers.
+CesiumJS is installed by `npm ci` in tests/peers.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_cesium_draws_every_gaussian_at_its_place(page: Any, splat: Gaussians) -
 
 
 def on_earth(camera: Camera) -> dict[str, Any]:
-    """The camera as CesiumJS wants it: metres in EPSG:4978, and the larger angle of view."""
+    """The camera in CesiumJS's terms: metres in EPSG:4978, and the larger field of view."""
     turn = ZURICH.to_earth[:3, :3]
     eye = turn @ (camera.position + OFFSET) + ZURICH.to_earth[:3, 3]
     return {

@@ -1,4 +1,4 @@
-"""README's ways on the real template with stages that only play: the Python client, a webhook, `make demo`, and by the
+"""README's examples on the real template with stand-in stages: the Python client, a webhook, `make demo`, and by the
 AWS CLI an upload and the EventBridge example of events/README.md."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ZIP too large for one part of an upload."""
+    """A ZIP that takes more than one part to upload."""
     folder = tmp_path_factory.mktemp("photos")
     for number in range(8):
         Image.effect_noise((900, 700), 90 + number).convert("RGB").save(folder / f"DJI_{number:04d}.JPG", quality=99)
@@ -95,8 +95,9 @@ def types_delivered(client: Client) -> set[str]:
 def test_readmes_demo_runs_from_a_zip_to_files_on_this_machine(
     site: Site, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All that `make demo ZIP=photos.zip` runs but the start of a cloud: this one is up, and its stages play."""
-    monkeypatch.setattr(demo, "stop_in_order", lambda: None)  # the test's own process keeps its signals
+    """Runs all that `make demo ZIP=photos.zip` does except starting a cloud: this one is running, and its stages are
+    stand-ins."""
+    monkeypatch.setattr(demo, "stop_in_order", lambda: None)  # the test's process keeps its own signal handlers
     monkeypatch.setattr(demo, "attached_cloud", lambda *_, **__: nullcontext(site.cloud))
     monkeypatch.setattr(demo, "deploy_pipeline", lambda *_: site.outputs)
     monkeypatch.setattr(sys, "argv", ["demo", "--quality", "preview", "--zip", str(photos), "--out", str(tmp_path)])

@@ -1,7 +1,8 @@
-"""What pilots' cards, cameras and tools produce: for each kind of upload the answer of preflight, and sfm's reading.
+"""What pilots' memory cards, cameras and tools produce: for each kind of upload, preflight's answer and what sfm
+reads.
 
-The photos are small and nothing is matched: that each set then becomes a scene is for the stages' tests. A refusal by
-preflight must be sfm's as well, so that it is true whichever of the two looked.
+The photos are small and are not matched; whether a set becomes a scene is tested with the stages. If preflight refuses
+an upload, sfm must refuse it with the same code, so that the answer is right whichever of the two gave it.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ FRAMES = "frames"
 
 @dataclass(frozen=True)
 class Case:
-    """An upload and its right answer. `photos`: how many count, FRAMES for those of films, or the code of a refusal;
-    `seconds`: kinds of second images; `warnings`: of films; `preflight`: how many preflight counts,
-    where only what the files say tells the kinds apart.
-    """
+    """An upload and the expected answer. `photos`: how many count, FRAMES for those of films, or the code of a
+    refusal; `seconds`: kinds of second images; `warnings`: those about films; `preflight`: how many preflight counts,
+    if only the contents of the files tell the kinds apart."""
 
     name: str
     body: Callable[[], bytes]
@@ -54,7 +54,7 @@ class Case:
 
 
 def entries(files: dict[str, bytes], method: int = Method.STORED) -> list[Packed]:
-    """As macOS writes them: names in UTF-8, and not said to be."""
+    """Entries as macOS writes them: names in UTF-8 without the flag that says so."""
     return [Packed(name.encode(), body, method) for name, body in files.items()]
 
 
@@ -169,7 +169,7 @@ def preflight(body: bytes) -> int | ErrorCode:
 
 
 def read(body: bytes, folder: Path) -> Upload | ErrorCode:
-    """sfm's reading of the upload, up to its photos."""
+    """What sfm reads of the upload, up to its list of photos."""
     folders = Folders(folder / "ml")
     given = folders.processing_input("upload")
     given.mkdir(parents=True)
@@ -215,7 +215,7 @@ def test_an_upload_gets_its_answer(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp437", "latin-1"])
 def test_control_points_find_their_photos_under_the_names_that_were_typed(encoding: str, tmp_path: Path) -> None:
-    """In the ZIP the names are UTF-8 that is not marked so, and the list comes from another program."""
+    """Names in the ZIP are UTF-8 without the flag, and the list comes from another program."""
     names = [f"Dachfläche_{number:02d}.JPG" for number in range(1, PHOTOS + 1)]
     marks = "\n".join(f"412300 5245800 {520 + number} 10 20 {name} P{number}" for number, name in enumerate(names))
     listed = {"gcp_list.txt": f"EPSG:32632\n{marks}\n".encode(encoding)}

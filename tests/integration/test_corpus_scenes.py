@@ -1,6 +1,7 @@
-"""What photogrammetry and training tools export for training: for each kind preflight's answer, and training's reading.
+"""What photogrammetry and training tools export for training: for each kind, preflight's answer and what training
+reads.
 
-A refusal by preflight must be training's as well.
+If preflight refuses an upload, training must refuse it with the same code.
 """
 
 from __future__ import annotations
@@ -34,10 +35,9 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """A scene and its right answer. `photos`: how many are trained on, or the code of a refusal; `warnings`: of
-    training; `shown`: the share of the first photo that is learnt; `preflight`: how many photos preflight counts, where
-    only the pictures tell.
-    """
+    """A scene and the expected answer. `photos`: how many are trained on, or the code of a refusal; `warnings`: those
+    of training; `shown`: the share of the first photo that is learnt; `preflight`: how many photos preflight counts,
+    if that can only be told from the pictures."""
 
     name: str
     files: Callable[[], Files]
@@ -48,7 +48,7 @@ class Case:
 
 
 def shot(number: int, mode: str = "RGB", size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
-    """A photo; what is transparent of an RGBA one is its left half, which hides magenta."""
+    """A photo; the left half of an RGBA one is transparent and magenta."""
     taken = picture(number, size)
     if mode == "RGBA":
         pixels = np.dstack([np.asarray(taken), np.full(size[::-1], 255, np.uint8)])
@@ -70,7 +70,7 @@ def photos(names: list[str] = PHOTOS, mode: str = "RGB", size: tuple[int, int] =
 def scene(
     model: Mapping[str, bytes] | None = None, folder: str = "sparse/0/", files: Files | None = None, top: str = ""
 ) -> Files:
-    """A model in `folder` and the photos of images/, below `top`."""
+    """A model in `folder` and the photos in images/, below `top`."""
     listed = binary_model(PHOTOS) if model is None else model
     pictures = photos() if files is None else files
     placed = {f"{top}{folder}{name}": body for name, body in listed.items()}
@@ -197,7 +197,7 @@ def test_a_scene_gets_its_answer(case: Case, tmp_path: Path) -> None:
     mask = store.mask(photo, photo.camera)
     assert (None if mask is None else mask.mean()) == (None if case.shown is None else pytest.approx(case.shown))
     learnt = store.picture(photo)[np.ones((photo.camera.height, photo.camera.width), bool) if mask is None else mask]
-    assert learnt.std() > 15  # neither white nor black, nor what a mask hides
+    assert learnt.std() > 15  # neither white nor black, nor the colour that a mask hides
     assert not (learnt == (255, 0, 255)).all(axis=1).any()
 
 

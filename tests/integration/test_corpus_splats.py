@@ -1,6 +1,6 @@
-"""What splat tools export, and broken splats: for each kind the door's answer, and the compressor's reading.
+"""What splat tools export, and broken splats: for each kind, preflight's answer and what the compressor reads.
 
-Compression itself is for the stage's tests.
+Compression itself is tested with the stage.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ Body = Callable[[Path], bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """An upload and its right answer. `kept`: how many Gaussians are compressed, or the code of a refusal;
-    `moved`: its coordinates are centred; `preflight`: it refuses as well.
-    """
+    """An upload and the expected answer. `kept`: how many Gaussians are compressed, or the code of a refusal; `moved`:
+    its coordinates are centred; `preflight`: whether preflight refuses it, too."""
 
     name: str
     key: str

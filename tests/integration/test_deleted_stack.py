@@ -1,4 +1,4 @@
-"""A stack that is deleted: what outlives it, and a new one that gets its results (docs/runbook.md, Restore)."""
+"""A deleted stack: what outlives it, and a new stack that takes over its results (docs/runbook.md, Restore)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def exists(address: Address, stack: str) -> bool:
 
 @pytest.fixture(scope="module")
 def after_deletion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A cloud in which the stack delivered a scene and was deleted."""
+    """A cloud in which the stack delivered a scene and was then deleted."""
     with attached_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
         outputs = deploy_pipeline(cloud.address, ROOT)
         cloud.address.client("s3").put_object(Bucket=outputs["ResultsBucket"], Key=SCENE, Body=b"splat")

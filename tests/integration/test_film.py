@@ -1,7 +1,7 @@
 """A film of the sample through sfm, against the truth: cameras stand where the drone flew, as with photos.
 
-One round about the house, as a ZIP from the drone's card with its `.SRT` beside. Photos reach 0.1 % of the scene's span
-(tests/e2e/test_sample.py).
+The film is one orbit around the house, in a ZIP as on the drone's memory card, with its `.SRT` file. Photos reach 0.1
+% of the scene's span (tests/e2e/test_sample.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILM = "DCIM/DJI_0001.MP4"
 
 @pytest.fixture(scope="module")
 def flown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """sfm's output, and the terrain that the film was flown over."""
+    """sfm's output, and the terrain that was filmed."""
     folder = tmp_path_factory.mktemp("film")
     lens = Lens()
     scenery = build_property(ground_half(Plan(20), lens), 0)
@@ -61,7 +61,7 @@ def rows(output: Path) -> list[dict[str, Any]]:
 
 
 def centres(flown: tuple[Path, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N, 3) where the model has the cameras, and where they were."""
+    """(N, 3) camera centres of the model, and the true ones."""
     output, terrain = flown
     seconds = {row["name"]: row["seconds"] for row in rows(output)}
     images = pycolmap.Reconstruction(output / "sparse" / "0").images.values()

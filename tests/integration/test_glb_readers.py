@@ -1,6 +1,6 @@
-"""Our GLB, drawn by Babylon.js and PlayCanvas: the right way up, as our rasteriser draws the scene.
+"""Our GLB, drawn by Babylon.js and PlayCanvas: the right way up, and as our rasteriser draws the scene.
 
-Both come with `npm ci` in tests/peers.
+Both are installed by `npm ci` in tests/peers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.browser import chromium, met, needs_chromium, served, until
 from tests.support.splats import village
 
 PACKAGES = Path(__file__).parents[1] / "peers/node_modules"
-UP = np.array([0.36, 0.48, 0.8])  # of the scene: no reader's own
+UP = np.array([0.36, 0.48, 0.8])  # up in the scene: the default of none of the readers
 WIDTH, HEIGHT, FIELD_OF_VIEW = 480, 360, 45.0
 MIN_DECIBELS = 32
 CANVAS = f'<!doctype html><style>body{{margin:0}}</style><canvas id="view" width={WIDTH} height={HEIGHT}></canvas>'
@@ -92,7 +92,7 @@ def site(splat: Gaussians, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     write_glb(folder / "scene.glb", splat, (x, y, z, w))
     for package in ("babylonjs", "babylonjs-loaders", "playcanvas"):
         (folder / package).symlink_to(PACKAGES / package)
-    (folder / "favicon.ico").touch()  # what browsers ask every site for
+    (folder / "favicon.ico").touch()  # browsers request it from every site
     for name, script in READERS.items():
         (folder / f"{name}.html").write_text(CANVAS + script, encoding="utf-8")
     with served(folder) as url:
@@ -129,7 +129,7 @@ def test_other_engines_draw_our_glb_as_we_do(reader: str, site: str, splat: Gaus
 
 
 def in_gltf(eye: NDArray[np.float64], target: NDArray[np.float64], camera: Camera) -> dict[str, Any]:
-    """The camera in the file's axes, y up, and its angle of view from top to bottom."""
+    """The camera in the file's axes, y up, and its vertical field of view."""
     turn = upright_rotation(UP)
     return {
         "eye": rotate(turn, eye).tolist(),

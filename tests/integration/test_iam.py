@@ -1,7 +1,8 @@
-"""The roles of the template, enforced: what the pipeline does they allow, and what it does not do they refuse.
+"""The roles of the template, enforced: they allow the calls that the pipeline makes and deny all others.
 
 MiniStack enforces the policies in the local cloud, with each function's own credentials (local/iam.py); the stages are
-stand-ins. tests/unit/contracts/test_permissions.py holds the actions to the code: none is missing and none is unused.
+stand-ins. tests/unit/contracts/test_permissions.py compares the allowed actions with the code: none is missing and
+none is unused.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ OWNER = f"arn:aws:iam::{ACCOUNT}:root"
 
 @dataclass(frozen=True)
 class Stack:
-    """The deployed template. `physical`: the names of its resources by their logical names."""
+    """The deployed template. `physical`: the physical names of its resources by logical name."""
 
     address: Address
     outputs: dict[str, str]
     physical: dict[str, str]
 
     def send(self, folder: Path, email: str, *extra: str) -> list[StatusEvent]:
-        """Upload 24 photos, and files called `extra`; the job's status events."""
+        """Uploads 24 photos, and files called `extra`; returns the job's status events."""
         archive = folder / "photos.zip"
         with zipfile.ZipFile(archive, "w") as photos:
             for name in (*(f"images/{number:06d}.jpg" for number in range(24)), *extra):
@@ -49,7 +50,7 @@ class Stack:
             return list(subscription.follow(JOB_SECONDS))
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        """The function's answer; fails where it does."""
+        """The function's answer; fails if the function does."""
         answer = self.address.client("lambda").invoke(
             FunctionName=self.physical[function], Payload=json.dumps(event).encode()
         )
@@ -58,7 +59,8 @@ class Stack:
         return document
 
     def role(self, name: str) -> boto3.Session:
-        """A session with the role's permissions. The account is let in, which changes nothing of what they are."""
+        """A session with the role's permissions. Its trust policy is replaced so that the account may assume it; its
+        permissions stay."""
         role = self.physical[name]
         statement = {"Effect": "Allow", "Principal": {"AWS": OWNER}, "Action": "sts:AssumeRole"}
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -68,7 +70,7 @@ class Stack:
         return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=REGION)
 
     def denials(self) -> list[str]:
-        """What functions logged of calls that were refused, once they have logged all."""
+        """The denied calls that functions logged, once all logs are complete."""
         return [line for line in quiet_logs(self.address) if "AccessDenied" in line or "Forbidden" in line]
 
 
@@ -114,7 +116,7 @@ def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_
 def test_a_large_flight_is_trained_in_blocks_and_joined_with_the_roles_permissions(
     stack: Stack, tmp_path: Path
 ) -> None:
-    """The stand-ins of a block and of the join fail where they do not find the models that they read."""
+    """The stand-ins of a block and of the join fail if they cannot read their models."""
     events = stack.send(tmp_path, "large@example.com", "in blocks")
     assert events[-1].type == "Job Succeeded", events[-1].error
     assert {event.block for event in events if event.stage == "3dgs"} == {"coarse", 1, 2, 3, None}
@@ -157,7 +159,7 @@ def test_the_api_deletes_one_version_of_an_upload(stack: Stack) -> None:
 
 @dataclass(frozen=True)
 class Beyond:
-    """A call that is none of a role's business: `call` gets a client of `service` with the role, and the stack."""
+    """A call that a role must not make: `call` gets a client of `service` with the role, and the stack."""
 
     role: str
     service: str
@@ -204,7 +206,7 @@ def send_mail_as_somebody_else(ses: Any, stack: Stack) -> Any:
 
 
 def create_job_as(role: str, stack_tag: str = "spaceport-dev") -> Callable[[Any, Stack], Any]:
-    """Create a SageMaker job that runs with another of the stack's roles, or is tagged as another stack's."""
+    """Creates a SageMaker job that runs with another of the stack's roles, or that is tagged as another stack's."""
     machine = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
 
     def call(sagemaker: Any, stack: Stack) -> Any:
@@ -225,7 +227,7 @@ def stop_sagemaker_job(sagemaker: Any, stack: Stack) -> Any:
 
 def stop_job_of_production(sagemaker: Any, stack: Stack) -> Any:
     name = "meadow-0123456789ab-sfm-1"
-    with suppress(ClientError):  # an earlier role's test has created it
+    with suppress(ClientError):  # the test of an earlier role has created it
         stack.address.client("sagemaker").create_processing_job(
             ProcessingJobName=name,
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.physical['SageMakerRole']}",
@@ -281,7 +283,7 @@ BEYOND = [
     Beyond("ApiFunctionRole", "s3", put("ResultsBucket", "jobs/a/scene.sog"), "s3:PutObject"),
     Beyond(
         "ApiFunctionRole", "s3", delete("UploadsBucket", "a.zip"), "s3:DeleteObject"
-    ),  # which hides others' versions
+    ),  # which would hide others' versions
     Beyond("ApiFunctionRole", "sagemaker", create_job_as("SageMakerRole"), "sagemaker:CreateProcessingJob"),
     Beyond("SageMakerRole", "s3", put("UploadsBucket", "a.zip"), "s3:PutObject"),
     Beyond("SageMakerRole", "s3", delete("ResultsBucket", "jobs/a/scene.sog"), "s3:DeleteObject"),
@@ -308,7 +310,7 @@ def test_every_role_is_tried(stack: Stack) -> None:
 
 
 def test_the_buckets_take_no_call_that_is_not_encrypted_on_its_way() -> None:
-    """Loopback counts as TLS in the local cloud, so this is read from the policies."""
+    """The local cloud treats loopback as TLS, so this test reads the policies."""
     from tests.support.sam_template import Template
 
     template = Template.load()

@@ -1,4 +1,4 @@
-"""The three images, built from their Dockerfiles and run by a container engine, where this machine has one."""
+"""The three images, built from their Dockerfiles and run by a container engine, if this machine has one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def images() -> dict[str, EngineImage]:
 
 
 def output(image: EngineImage, *command: str) -> str:
-    """What a command in the image prints, entry point aside."""
+    """What a command in the image prints; the image's entry point is not used."""
     engine = ["docker", "run", "--rm", "--entrypoint", command[0], image.reference, *command[1:]]
     return subprocess.run(engine, capture_output=True, text=True, check=True).stdout.strip()
 

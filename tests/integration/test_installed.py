@@ -1,4 +1,4 @@
-"""The command line as pip installs it: it brings along all that it runs, and needs no checkout."""
+"""The command line as pip installs it: it includes everything that it runs, and needs no checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local cloud as its users meet it: a stack of every kind of part, a job, a mail, and nothing left behind."""
+"""The local cloud as its users meet it: a stack with every kind of resource, a job, a mail, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_job_from_upload_to_delivery_and_mail(deployed: Deployed, tmp_path: Pa
     assert mail is not None
     assert succeeded.job_id in mail.html
     assert inbox(address, "somebody@else.com") == []
-    # the log follows the function's end, the mail precedes it
+    # the log is written after the function's end, the mail before
     wait_until(lambda: any("NotifyFunction" in line for line in function_logs(address)))
 
 
@@ -211,6 +211,6 @@ def test_pages_of_others_get_nothing_and_nothing_here_is_for_other_users(tmp_pat
         pool = cognito.create_user_pool(PoolName="pool")["UserPool"]["Id"]
         urllib.request.urlopen(f"{cloud.address.url}/{pool}/.well-known/jwks.json").read()
         keys = [path for path in (cloud.folder / "tmp" / "state").rglob("*") if path.is_file()]
-        assert keys  # what tokens are signed with, which anybody could forge them with
+        assert keys  # the keys that sign tokens: whoever reads them can forge tokens
         assert stat.S_IMODE(cloud.folder.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in keys} == {0}

@@ -1,4 +1,4 @@
-"""What the local cloud leaves behind when it is stopped or killed, and after twenty uploads at once: nothing."""
+"""The local cloud leaves nothing behind when it is stopped or killed, nor after twenty uploads at once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.support.waiting import wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures"
 UPLOADS, MACHINES = 20, 2
-PATIENCE_SECONDS = 600.0  # until one more of them has ended: all go through the first stage before one ends
-# what its owner removes when he ends, and he is alive yet
+PATIENCE_SECONDS = 600.0  # maximum wait for the next upload to end: all go through the first stage before one ends
+# what the owner removes at its end; it is still running here
 LEFT_TO_ITS_OWNER = {"owner": set[str](), "cloud": {"temporary files"}}
 
 
@@ -39,7 +39,7 @@ def test_stopping_the_cloud_stops_its_containers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("killed", ["owner", "cloud"])
 def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path: Path, killed: str) -> None:
-    """SIGKILL gives nobody the time to clean up."""
+    """After SIGKILL, no process can clean up after itself."""
     program = (
         "import sys, time; from pathlib import Path; from local.cloud import attached_cloud\n"
         "with attached_cloud(Path(sys.argv[1]), root=Path(sys.argv[2])) as cloud:\n"
@@ -120,7 +120,7 @@ def test_nothing_of_twenty_jobs_is_left_waiting(crowd: tuple[Stack, Load]) -> No
 
 
 def left_of(cloud: Cloud, pids: list[int]) -> list[str]:
-    """What there still is of a cloud: its processes, who answers at its ports, its temporary files."""
+    """What is left of a cloud: its processes, listeners on its ports, its temporary files."""
     found = ["a process" for pid in pids if alive(pid)]
     for port in (cloud.address.port, cloud.address.sagemaker_port):
         with suppress(OSError), socket.create_connection((HOST, port), timeout=5):
@@ -129,7 +129,7 @@ def left_of(cloud: Cloud, pids: list[int]) -> list[str]:
 
 
 def with_a_sleeping_job(cloud: Cloud, folder: Path) -> list[int]:
-    """Start a container that sleeps; the process ids of the cloud and all it has started."""
+    """Starts a container that sleeps; returns the process ids of the cloud and of all that it has started."""
     outputs = deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache")
     (folder / "sleep.zip").write_text("sleep")
     upload(cloud.address, outputs["UploadsBucket"], folder / "sleep.zip", {"email": "a@example.com"})

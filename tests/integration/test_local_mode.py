@@ -1,6 +1,6 @@
-"""The three images in the SageMaker SDK's local mode: AWS's own code mounts what requests name and takes what is left.
+"""The three images in the SageMaker SDK's local mode: AWS's own code mounts the inputs and collects the outputs.
 
-Where a container engine with compose is at hand (the SDK starts one compose file a job).
+This needs a container engine with compose (the SDK starts one compose file per job).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def images() -> dict[str, str]:
 
 
 def local(stage: Stage, image: str, given: Path, taken: Path) -> dict[str, Any]:
-    """Our Create request of the stage, with folders of this machine instead of S3's. What local mode does not know is
-    left out: uploads while a job runs, several inputs of which one is not there."""
+    """Our Create request of the stage, with folders of this machine instead of S3's. Fields that local mode does not
+    support are removed: uploads while a job runs, several inputs of which one is missing."""
     sent = request(stage, quality="preview")
     if stage.kind == "Training":
         sent["AlgorithmSpecification"]["TrainingImage"] = image
@@ -68,7 +68,7 @@ def local(stage: Stage, image: str, given: Path, taken: Path) -> dict[str, Any]:
 
 
 def run(stage: Stage, image: str, folder: Path, name: str, content: bytes) -> tuple[int, str, Path]:
-    """The exit code, what the container printed, and what SageMaker has taken."""
+    """The exit code, what the container printed, and the output that SageMaker collected."""
     given, taken, scratch = (folder / part for part in ("given", "taken", "scratch"))
     for each in (given, taken, scratch):
         each.mkdir()
@@ -96,7 +96,7 @@ def test_an_image_finds_its_input_where_sagemaker_mounts_it(
     _, log, taken = run(stage, images[stage], tmp_path, "upload.zip", b"no archive")  # compose 1 hides the exit code
     assert "NOT_A_ZIP: " in log
     assert list(taken.rglob("result.json")) == []
-    if stage is Stage.TRAINING:  # local mode takes what is left of a failed training, and mounts /opt/ml/output for it
+    if stage is Stage.TRAINING:  # local mode collects the output of a failed training, and mounts /opt/ml/output for it
         with tarfile.open(next(taken.rglob("output.tar.gz"))) as left:
             reason = left.extractfile("failure")
             assert reason is not None

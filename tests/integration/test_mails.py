@@ -1,4 +1,4 @@
-"""The mails as a customer sees them: in Chromium, as wide as a desktop's mail program and as a phone."""
+"""The mails as a customer sees them: in Chromium, in the widths of a desktop's mail program and of a phone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def mail_of(cloud: Cloud, name: str) -> EmailMessage:
-    """The mail of a sample event, with a picture of the scene where there is one."""
+    """The mail of a sample event, with a picture of the scene if there is one."""
     recorded(cloud, name="Große Wiese am Hang")
     event = sample_event(f"status/{name}")
     if picture := event["detail"].get("outputs", {}).get("preview.png"):
@@ -48,7 +48,7 @@ def mail_of(cloud: Cloud, name: str) -> EmailMessage:
 
 
 def shown(mail: EmailMessage) -> str:
-    """The HTML part with its picture in place, as mail programs put it."""
+    """The HTML part with its picture inserted, as mail programs show it."""
     pictures = [part.get_content() for part in mail.walk() if part.get_content_type() == "image/png"]
     body = html(mail)
     for picture in pictures:

@@ -1,7 +1,7 @@
 """Each patch of local/patches.py is needed, and works.
 
-Every probe runs on MiniStack as it comes and on the patched one. The patched one must do what AWS does. The plain one
-must not: when a new MiniStack does, its test fails here, and the patch goes.
+Every probe runs on the unpatched and on the patched MiniStack. The patched one must do what AWS does. The unpatched
+one must not: once a new MiniStack does, its test fails here, and the patch is removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ON_AWS = STATES_ON_AWS | PARTS_ON_AWS
 
 
 class Probes(StatesProbes, PartsProbes):
-    """All that look at one MiniStack."""
+    """All probes of one MiniStack."""
 
 
 def observe(address: Address, patience: float) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def plain_ministack(folder: Path) -> Iterator[Address]:
         wait_until_it_answers(address, process)
         yield address
     finally:
-        process.kill()  # the threads of a Map that hangs would keep it from ending
+        process.kill()  # hanging Map threads would keep it from ending
         process.wait(20)
 
 
@@ -73,7 +73,7 @@ def wait_until_it_answers(address: Address, process: subprocess.Popen[bytes]) ->
 
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What each probe sees, by MiniStack: side by side, since most of it is waiting."""
+    """What each probe observes, by MiniStack: they run in parallel, because most of the time is waiting."""
     folder = tmp_path_factory.mktemp("ministack")
     with (
         plain_ministack(folder / "plain") as plain,

@@ -14,7 +14,7 @@ from benchmarks.orchestration_load import Stack, stub_stack, zip_of_photos
 from local.customer import StatusEvent, subscribed
 
 UPLOADS = 5
-END_SECONDS = 300.0  # five jobs one after another: 89 s on two quiet cores, and a guard must not decide
+END_SECONDS = 300.0  # five jobs one after another: 89 s on two idle cores, with a wide margin
 Span = tuple[datetime, datetime]
 
 
@@ -26,7 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def events(stack: Stack) -> dict[str, list[StatusEvent]]:
-    """All that was received of each job."""
+    """All events received of each job."""
     heard: dict[str, list[StatusEvent]] = defaultdict(list)
     with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
         for number in range(UPLOADS):
@@ -36,7 +36,7 @@ def events(stack: Stack) -> dict[str, list[StatusEvent]]:
             assert time.monotonic() < deadline, {job: received[-1].message for job, received in heard.items()}
             for event in subscription.receive():
                 heard[event.job_id].append(event)
-        while overtaken := subscription.receive():  # by the last job's final event
+        while overtaken := subscription.receive():  # events that the last job's final event overtook
             for event in overtaken:
                 heard[event.job_id].append(event)
     return heard

@@ -1,7 +1,7 @@
 """The committed state machine, run by moto's interpreter with the real functions behind its Lambda ARNs.
 
-Each scenario is one job on its way to one end. At the end of the file all of them together must have taken every
-transition of the state machine, and every status event that any of them put on the bus must be valid.
+Each scenario is one job on its way to one outcome. At the end of the file, all scenarios together must have taken
+every transition of the state machine, and every status event that any of them published must be valid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.pipeline_cloud import pipeline_cloud
 from tests.support.pipeline_scenarios import NAMES, REASONS, SCENARIOS, STEP_OF, Played
 from tests.support.status_events import faults
 
-# most events cost nothing to count, which Powertools remarks upon
+# most events add nothing to the metrics, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 FAIL = ["JobFailed", "Failed"]
@@ -32,7 +32,7 @@ def played() -> Iterator[Played]:
 
 
 def run_states(stage: Stage) -> list[str]:
-    """A stage's first, of a flight that is trained whole."""
+    """The first states of a stage, for a flight that is trained as a whole."""
     return ["Large"] * (stage is Stage.TRAINING) + [f"Run{NAMES[stage]}"]
 
 
@@ -95,7 +95,7 @@ def test_progress_keeps_a_task_alive(played: Played) -> None:
     assert "SettleCompressor" not in ended.states
 
 
-# ── what the customer can mend ──
+# ── what the customer can correct ──
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -120,7 +120,7 @@ def test_what_the_customer_must_mend_is_not_tried_again(played: Played, stage: S
     assert played.jobs(f"failing {stage}") == [f"{stage}-1"]
 
 
-# ── what time mends ──
+# ── what a retry solves ──
 
 
 @pytest.mark.parametrize("name", ["queueing", "throttled"])
@@ -305,7 +305,7 @@ def test_every_status_event_is_valid(played: Played, name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_status_events_rise_in_sequence(played: Played, name: str) -> None:
-    """A stage's start may be published again when the start of its job is repeated."""
+    """The start of a stage may be published again if starting its job is repeated."""
     sequence = [event["detail"]["sequence"] for event in played(name).published]
     assert sequence == sorted(sequence)
 
@@ -329,7 +329,8 @@ def test_a_failed_execution_has_the_error_of_its_final_event(played: Played, nam
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_after_the_end_nothing_runs_and_nothing_more_is_published(played: Played, name: str) -> None:
-    """stop_job, which is invoked for every failed execution, finds nothing to stop and adds no second final event."""
+    """stop_job, which is invoked for every failed execution, finds nothing to stop and publishes no second final
+    event."""
     ended = played(name)
     if ended.status == "FAILED":
         assert played.cloud.tell_of_end(ended) == {"stopped": []}

@@ -1,4 +1,4 @@
-"""The stack with its stages in a network of their own, as production has them."""
+"""The stack with its stages in a private network, as in production."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.samconfig import deployed_with
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    # MiniStack knows no CloudTrail
+    # MiniStack has no CloudTrail
     parameters = deployed_with("prod") | {"AuditTrail": "false", "AlarmEmail": "operator@example.com"}
     with stub_stack(tmp_path_factory.mktemp("private"), parameters=parameters) as deployed:
         yield deployed

@@ -1,5 +1,5 @@
-"""Dead letters go back to their functions (scripts/redrive.py), on the project's own stack with stub containers: what
-was lost is done, and what was done already is not done twice."""
+"""Dead letters are returned to their functions (scripts/redrive.py), on the project's own stack with stub containers:
+what was lost is done, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def edges(stack: Stack) -> dict[str, Edge]:
 
 @pytest.fixture(scope="module")
 def lost_upload(stack: Stack) -> dict[str, Any]:
-    """The event of an upload, of which start_job never heard."""
+    """The event of an upload, which start_job never received."""
     body = zip_of_photos(1)
     with deaf(stack, "StartJobFunctionUploaded"):
         put = stack.address.client("s3").put_object(
@@ -47,7 +47,7 @@ def lost_upload(stack: Stack) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def job_id(stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any]) -> str:
-    """The job that comes of the upload when its dead letter is redriven; done, and its mail sent."""
+    """The job of the upload after its dead letter was redriven; completed, and its mail sent."""
     assert executions(stack, "meadow-") == []
     with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
         put_letter(stack, edges["StartJob"], lost_upload)
@@ -55,7 +55,7 @@ def job_id(stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any]) ->
         last = next(event for event in subscription.follow(WAIT_SECONDS) if event.ends_job)
     assert last.type == "Job Succeeded"
     wait_until(lambda: mails_about(stack, "meadow") == 1)
-    settled(lambda: (state_of(stack, last.job_id), all_calls(stack)))  # what the last events still set off
+    settled(lambda: (state_of(stack, last.job_id), all_calls(stack)))  # including what the last events still cause
     return last.job_id
 
 
@@ -121,7 +121,7 @@ SAMPLES = {
 
 
 def put_letter(stack: Stack, edge: Edge, event: dict[str, Any]) -> None:
-    """As Lambda does when it has tried for the last time."""
+    """Puts an event into the dead letter queue, as Lambda does after the last retry."""
     said = {"ErrorMessage": {"DataType": "String", "StringValue": "the table is not there"}}
     sqs = stack.address.client("sqs")
     sqs.send_message(QueueUrl=edge.queue_url, MessageBody=json.dumps(event), MessageAttributes=said)
@@ -133,7 +133,7 @@ def redrive_all(stack: Stack, edge: Edge) -> int:
 
 @contextmanager
 def deaf(stack: Stack, rule: str) -> Iterator[None]:
-    """Inside the block the rules of this name hand nothing on."""
+    """Inside the block, the rules of this name deliver nothing."""
     events = stack.address.client("events")
     names = [found["Name"] for found in events.list_rules()["Rules"] if rule in found["Name"]]
     assert names, [found["Name"] for found in events.list_rules()["Rules"]]
@@ -167,7 +167,7 @@ def state_of(stack: Stack, job_id: str) -> dict[str, Any]:
 
 
 def mails_about(stack: Stack, name: str) -> int:
-    """Mails of the outcome of jobs of that name."""
+    """Mails about the outcome of jobs with this name."""
     return sum(mail.tells_outcome and f"“{name}”" in mail.subject for mail in inbox(stack.address, EMAIL))
 
 
@@ -177,6 +177,6 @@ def all_calls(stack: Stack) -> int:
 
 
 def calls_of(stack: Stack, name: str) -> int:
-    """How often the function has been called, by the requests that its log lines name."""
+    """How often the function was called, counted by the request ids in its log lines."""
     lines = [line for line in function_logs(stack.address) if f"-{name}Function-" in line]
     return len({found[1] for line in lines if (found := re.search(r'"function_request_id":"([^"]+)"', line))})

@@ -1,4 +1,4 @@
-"""The template as the SAM CLI takes it: checked, built, deployed locally, each function invoked in Lambda's image."""
+"""The template as used by the SAM CLI: checked, built, deployed locally, each function invoked in Lambda's image."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def lambda_image_is_here() -> bool:
 @pytest.mark.skipif(not lambda_image_is_here(), reason="no container engine with Lambda's image here")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_starts_from_its_bundle_and_gets_through_its_event(built: Path, tmp_path: Path, name: str) -> None:
-    """Where AWS would be nobody answers: the first call that a function makes fails, and no earlier thing does."""
+    """AWS's endpoints do not answer here: the function's first call fails, and nothing before it."""
     nowhere = "http://127.0.0.1:9"
     template = tmp_path / "template.yaml"
     variables = f"AWS_ENDPOINT_URL: {nowhere}\n        AWS_MAX_ATTEMPTS: '1'\n        POWERTOOLS_TRACE_DISABLED: 'true'"
@@ -103,7 +103,7 @@ def test_a_function_starts_from_its_bundle_and_gets_through_its_event(built: Pat
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
-    if "statusCode" in answer:  # the API tells its caller no more than that it was its own fault
+    if "statusCode" in answer:  # the API tells its caller only that the fault is internal
         assert (answer["statusCode"], nowhere in done.stderr) == (500, True), done.stderr
     else:
         assert nowhere in answer["errorMessage"], answer

@@ -120,7 +120,8 @@ def test_splat_transform_reads_our_spz_as_the_same_splat(
 
 @pytest.mark.parametrize("degree", [0, 2])
 def test_our_glb_is_splat_transforms_glb_of_the_same_ply(degree: int, tmp_path: Path) -> None:
-    """It takes every PLY for y down and turns the Gaussians themselves; ours turn with their node."""
+    """splat-transform assumes y down in every PLY and rotates the Gaussians themselves; in our file the node is
+    rotated."""
     splat = random_splat(300, degree)
     write_ply(tmp_path / "scene.ply", splat)
     splat_transform(tmp_path / "scene.ply", tmp_path / "peer.glb")
@@ -139,14 +140,14 @@ def test_our_glb_is_splat_transforms_glb_of_the_same_ply(degree: int, tmp_path: 
 
 
 def test_the_gltf_validator_finds_nothing_but_the_extensions_own_names(tmp_path: Path) -> None:
-    """The validator's newest release is older than the extension and takes its attributes for misspelt ones."""
+    """The validator's newest release is older than the extension and reports its attributes as misspelt."""
     write_glb(tmp_path / "scene.glb", random_splat(300, 3), (0, 0, 1, 0))
     own_names = {("UNSUPPORTED_EXTENSION", "0"), ("MESH_PRIMITIVE_INVALID_ATTRIBUTE", "KHR_gaussian_splatting")}
     assert complaints(tmp_path / "scene.glb") == own_names
 
 
 def test_the_gltf_validator_finds_nothing_else_in_a_tile(tmp_path: Path) -> None:
-    """To it nothing uses the buffer view that an extension names."""
+    """The validator reports the buffer view that an extension refers to as unused."""
     splat, folder = random_splat(300, 3), tmp_path / "tiles"
     write_tiles(
         folder, splat, Place(47.0, 8.0, 400.0), (0.0, 0.0, 0.0), {}, lambda _share: None, antialiased=False, leaf=64
@@ -163,7 +164,7 @@ def test_the_gltf_validator_finds_nothing_else_in_a_tile(tmp_path: Path) -> None
 
 
 def complaints(path: Path) -> set[tuple[str, str]]:
-    """Codes of the glTF validator's messages, and the name or number of what each is about."""
+    """Codes of the glTF validator's messages, and the name or number of the object that each refers to."""
     assert NODE is not None
     script = CLI.parents[4] / "validate.mjs"
     done = subprocess.run([NODE, script, path], check=True, capture_output=True, text=True)
@@ -172,7 +173,8 @@ def complaints(path: Path) -> set[tuple[str, str]]:
 
 
 def unbundled(lod: Path) -> list[str]:
-    """Unpacks each part beside the manifest: viewers take bundled ones, splat-transform does not. The new names."""
+    """Unpacks each part beside the manifest, because viewers read bundles and splat-transform does not. Returns the
+    new names."""
     manifest = json.loads(lod.read_text())
     for name in manifest["filenames"]:
         with zipfile.ZipFile(lod.parent / name) as bundle:
@@ -183,7 +185,7 @@ def unbundled(lod: Path) -> list[str]:
 
 
 def test_splat_transform_reads_our_streamed_sog(tmp_path: Path) -> None:
-    """Every level, gathered from its files; splat-transform itself checks the tree against `counts`."""
+    """Every level, collected from its files; splat-transform itself checks the tree against `counts`."""
     arranged = Arranged(arrange(random_splat(600, 1)), even_sensitivity(600))
     layout = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
     lod = tmp_path / "lod" / LOD_META

@@ -28,10 +28,10 @@ from tests.support.browser import chromium, look, needs_chromium, served
 from tests.support.splats import TOWERS, even_sensitivity, leaves, village, village_surroundings
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
-UP = np.array([0.0, -1.0, 0.0])  # what the stock viewer takes every splat for
+UP = np.array([0.0, -1.0, 0.0])  # the stock viewer assumes this up direction for every splat
 EYE = 0.4 * UP + 4.6 * np.array([0.42, 0.0, -0.9]) + 2.2 * UP
 LAYOUT = Layout(leaf=2048, leaves_per_file=2, levels=3, group=4)
-STILL = 6  # looks, 250 ms apart, at which nothing changed
+STILL = 6  # checks, 250 ms apart, in which nothing changed
 STOCK = BUNDLE.parent / "node_modules/@playcanvas/supersplat-viewer/public"
 
 pytestmark = needs_chromium
@@ -39,7 +39,7 @@ pytestmark = needs_chromium
 
 @dataclass(frozen=True)
 class Site:
-    """The viewer beside a streamed scene, and what is to be seen there."""
+    """The viewer beside a streamed scene, and what it must show."""
 
     folder: Path
     scene: Gaussians
@@ -49,7 +49,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Visit:
-    """What the viewer showed at last: Gaussians drawn, indices of the files asked for in their order, the picture."""
+    """What the viewer showed at the end: Gaussians drawn, indices of the files requested, in order, the picture."""
 
     drawn: int
     files: list[int]
@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def built(folder: Path, scene: Gaussians, environment: NDArray[np.bool_] | None = None) -> Site:
     for file in STOCK.iterdir():
         (folder / file.name).symlink_to(file)
-    (folder / "favicon.ico").touch()  # what browsers ask every site for
+    (folder / "favicon.ico").touch()  # browsers request it from every site
     journey = Journey([EYE, -EYE], 0.4 * UP, FIELD_OF_VIEW, seconds=10)
     (folder / "settings.json").write_text(json.dumps(settings(upright_rotation(UP), journey, BACKGROUND)))
     arranged = Arranged(scene, even_sensitivity(len(scene)))
@@ -83,7 +83,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def place_of(site: Site, colour: tuple[float, float, float]) -> tuple[int, int]:
-    """Row and column where the middle of what is of this colour lies in the picture."""
+    """Row and column of the centre of the pixels of this colour."""
     members = np.abs(0.5 + SH_C0 * site.scene.sh0 - colour).max(axis=1) < 1e-3
     x, y, z, _ = site.camera.world_to_camera @ np.append(site.scene.means[members].mean(axis=0), 1)
     return int(site.camera.fy * y / z + site.camera.cy), int(site.camera.fx * x / z + site.camera.cx)
@@ -94,7 +94,7 @@ def distance(bound: dict[str, list[float]], point: NDArray[np.float64]) -> float
 
 
 def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Visit:
-    """Open the scene in the stock viewer and wait until nothing moves any more."""
+    """Opens the scene in the stock viewer and waits until nothing moves any more."""
     page = browser.new_page()
     asked: list[str] = []
     errors: list[str] = []

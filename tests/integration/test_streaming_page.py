@@ -1,4 +1,4 @@
-"""The page of a large scene, in a headless browser: it loads the scene in parts by signed links, and renews these."""
+"""The page of a large scene, in a headless browser: it loads the scene in parts by signed links and renews these."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_page_without_a_source_says_where_the_scene_is(bucket: Bucket, browser
 
 
 def test_no_source_makes_the_page_load_files_of_others(bucket: Bucket, browser: Any, scene: Path) -> None:
-    """Whoever passes a link on may name any source behind its `#`."""
+    """Whoever passes a link on may put any source after its `#`."""
 
     class Hostile(Api):
         def manifest(self, seconds: float) -> bytes:
@@ -126,7 +126,7 @@ GRID: dict[str, Any] = {
 
 
 def finest(scene: Path) -> Gaussians:
-    """All of the finest level but the environment, as the page reads them."""
+    """All Gaussians of the finest level except the environment, as the page reads them."""
     parts = [vars(dequantise(read_codes(file.read_bytes()))) for file in sorted((scene / "lod").glob("0_*.sog"))]
     return Gaussians(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "shN"},
                      shN=np.zeros((sum(len(part["means"]) for part in parts), 0, 3), np.float32))  # fmt: skip

@@ -1,4 +1,4 @@
-"""A large scene on a phone: a browser of its own, since Playwright runs one at a time."""
+"""A large scene on a phone: a separate browser, because Playwright runs one at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = needs_chromium
 
 
 def test_a_phone_sees_the_coarsest_level_first_and_all_within_its_budget(tmp_path: Path) -> None:
-    """By a phone's network; how long it takes is measured by `make bench-streaming`."""
+    """Over a phone's network; how long it takes is measured by `make bench-streaming`."""
     scene = write_scene(tmp_path)
     meta = json.loads((scene / "lod" / LOD_META).read_text())
     width, height = SCREEN["width"], SCREEN["height"]

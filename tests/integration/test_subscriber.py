@@ -1,6 +1,6 @@
-"""A subscriber of the status bus as events/README.md tells another team to make one: a team that keeps a ledger of
-delivered scenes. It sees each outcome once, whatever is delivered twice, and catches up from the archive. The same
-jobs reach a customer's webhook."""
+"""A subscriber of the status bus, made by the instructions for other teams in events/README.md: a team that keeps a
+ledger of delivered scenes. It sees each outcome once even if events are delivered twice, and catches up from the
+archive. The same jobs reach a customer's webhook."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @dataclass
 class Ledger:
-    """What happened to each job. `newest`: the largest sequence taken, since events come in any order and twice."""
+    """What happened to each job. `newest`: the largest sequence received, because events arrive in any order and
+    twice."""
 
     newest: dict[str, int] = field(default_factory=dict)
     became: dict[str, str] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Ledger:
 
 
 class Subscriber:
-    """A rule on the bus and a queue behind it, made with nothing but the stack's outputs."""
+    """A rule on the bus and a queue behind it, made only from the stack's outputs."""
 
     def __init__(self, site: Site, name: str) -> None:
         self.events, self.sqs = site.address.client("events"), site.address.client("sqs")
@@ -122,7 +123,7 @@ def test_a_subscriber_receives_every_final_event_and_catches_up_from_the_archive
     until(lambda: len(first.ledger.became) == 2, first)
     assert sorted(first.ledger.became.values()) == ["Job Rejected", "Job Succeeded"]
 
-    # a team that comes later asks for what it missed; its rule and no other is meant
+    # a team that starts later replays the events that it missed, to its own rule only
     second = Subscriber(site, "later")
     replayed = first.events.start_replay(
         ReplayName="for-later",
@@ -137,7 +138,7 @@ def test_a_subscriber_receives_every_final_event_and_catches_up_from_the_archive
     assert replayed["State"] == "STARTING"
     until(lambda: second.ledger.became == first.ledger.became, second)
 
-    # a repeated event changes nothing for a subscriber that has it
+    # a repeated event changes nothing for a subscriber that has received it
     before = dict(first.ledger.became)
     for event in list(second.taken):
         first.ledger.take(event)

@@ -1,4 +1,4 @@
-"""The delivered page on a phone: a thumb on the joystick flies. A browser of its own, since Playwright runs one at a
+"""The delivered page on a phone: a thumb on the joystick flies. A separate browser, because Playwright runs one at a
 time."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POSE = """(() => {
 
 
 def rests(page: Any) -> list[float]:
-    """The camera, once it has stood for some frames or no frame is drawn any more."""
+    """The camera, once it has not moved for some frames or no frame is drawn any more."""
     frame = "spaceport.viewer.app.frame"
     last, at, looks = page.evaluate(POSE), page.evaluate(frame), 0
 
@@ -87,7 +87,7 @@ def test_a_thumb_on_the_joystick_flies_and_lets_go(tmp_path: Path) -> None:
         finger("touchStart", x, y)
         finger("touchMove", x + 40, y)
         met(page, lambda: abs(np.subtract(page.evaluate(POSE), after)[::2]).max() > 0.1, 60_000)
-        page.evaluate("spaceport.viewer.state.cameraMode = 'orbit'")  # a held stick flies on in no other mode
+        page.evaluate("spaceport.viewer.state.cameraMode = 'orbit'")  # a held stick keeps flying only in fly mode
         page.wait_for_selector("#stick", state="hidden")
         rests(page)
         finger("touchEnd")

@@ -1,4 +1,4 @@
-"""`make up`: what it prints can be pasted and works, and a second one prints it again."""
+"""`make up`: the commands that it prints can be pasted and work, and a second `make up` prints them again."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def delivered(
     page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED, **downloads: int
 ) -> NDArray[np.float32]:
-    """Write the village's page; the first picture that it should show."""
+    """Writes the village's page; returns the first picture that it should show."""
     arranged = arrange(village(axis))
     even, coarseness = even_sensitivity(len(arranged)), Coarseness()
     codes = quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
@@ -88,7 +88,7 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
         with Image.open(shot) as image:
             return np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
 
-    pictures = [seen()]  # the poster fades away over the first ones
+    pictures = [seen()]  # the poster fades out over the first ones
 
     def like_ours() -> bool:
         pictures[:] = [seen()]
@@ -129,7 +129,7 @@ def test_the_page_hands_out_the_file_that_it_shows(browser: Any, tmp_path: Path)
 
 
 def test_a_link_to_the_page_offers_no_file_of_others(browser: Any, tmp_path: Path) -> None:
-    """Whoever passes a link on may write anything behind its `#`."""
+    """Whoever passes a link on may put anything after its `#`."""
     (tmp_path / "viewer").mkdir()
     delivered(tmp_path / "viewer" / "index.html", np.array([0.0, 0.0, 1.0]), ply=3)
     (tmp_path / "scene.ply").write_bytes(b"ply")
@@ -148,7 +148,7 @@ def test_a_link_to_the_page_offers_no_file_of_others(browser: Any, tmp_path: Pat
 
 
 def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:
-    """By iframe, from another origin, sandboxed but for scripts."""
+    """In an iframe, from another origin, sandboxed with only scripts allowed."""
     (tmp_path / "viewer").mkdir()
     (tmp_path / "site").mkdir()
     delivered(tmp_path / "viewer" / "index.html", np.array([0.0, 0.0, 1.0]))
@@ -171,7 +171,7 @@ def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:
 
 
 LIMITED = Limits(nearest=2, farthest=9, lowest=20, clearance=0.8, margin=1)
-FRAME = "spaceport.viewer.app.frame"  # how many there were
+FRAME = "spaceport.viewer.app.frame"  # the number of frames drawn
 POSE = """() => {
     const { entity, fov } = spaceport.viewer.app.root.findComponent('camera');
     const { forward, up } = entity;
@@ -184,8 +184,8 @@ STILL_FRAMES = 12
 
 
 def unmoved(page: Any) -> list[list[float]]:
-    """The camera once it is where it was `STILL_FRAMES` frames ago: a busy machine draws few in a second."""
-    page.wait_for_timeout(200)  # for what was done last to move it
+    """The camera, once it has stayed the same for `STILL_FRAMES` frames: a busy machine draws few in a second."""
+    page.wait_for_timeout(200)  # the last action may still move it
     pose, frame = page.evaluate(POSE), page.evaluate(FRAME)
 
     def still() -> bool:
@@ -225,7 +225,7 @@ def test_everywhere_one_may_go_there_is_ground_and_sky_and_the_limits_hold(brows
         page.mouse.up(button=button)
 
     def settled(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Position and direction once nothing moves; the picture's free pixels are our background's."""
+        """Position and direction once nothing moves; the picture's free pixels show our background."""
         before = unmoved(page)
         position, forward, up, [fov] = (np.array(each) for each in before)
         camera = look_at(position, position + forward, up, width=WIDTH, height=HEIGHT, field_of_view=float(fov))
@@ -246,7 +246,7 @@ def test_everywhere_one_may_go_there_is_ground_and_sky_and_the_limits_hold(brows
     village_in_view = replace(
         village_in_view,
         means=np.array([rotate(rotation, mean) for mean in village_in_view.means]),
-        scales=village_in_view.scales + 1.0,  # so that what is free lies clear of every blur
+        scales=village_in_view.scales + 1.0,  # so that free pixels are not touched by any blur
         shN=village_in_view.shN[:, :0],
     )
     _, forward = settled("start")

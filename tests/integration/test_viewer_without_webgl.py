@@ -1,4 +1,4 @@
-"""The delivered page where nothing can draw it: a browser of its own, since Playwright runs one at a time."""
+"""The delivered page if nothing can draw it: a separate browser, because Playwright runs one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = needs_chromium
 def test_without_webgl_the_page_says_so_keeps_the_picture_and_offers_the_orbit_that_lies_beside_it(
     tmp_path: Path,
 ) -> None:
-    """Office machines with acceleration switched off: `navigator.gpu` is there and has no adapter."""
+    """As on office machines with acceleration switched off: `navigator.gpu` exists and has no adapter."""
     page_file = tmp_path / "viewer" / "index.html"
     page_file.parent.mkdir()
     delivered(page_file, np.array([0.0, 0.0, 1.0]))

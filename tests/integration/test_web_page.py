@@ -1,4 +1,4 @@
-"""The customer's page in a browser, on the real template with stages that only play: upload, live job, scene."""
+"""The customer's page in a browser, on the real template with stand-in stages: upload, live job, scene."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of photos too large for one part of an upload."""
+    """A folder of photos that takes more than one part to upload."""
     folder = tmp_path_factory.mktemp("photos") / "meadow"
     folder.mkdir()
     for number in range(8):
@@ -135,7 +135,7 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
     refused = {"left": 2}
 
     def fickle(route: Any) -> None:
-        """Part 1 gets through; then the connection drops, for good on this page."""
+        """Uploads part 1; then the connection drops, permanently for this page."""
         if "partNumber=1&" in route.request.url:
             sent.append(route.request.url)
             route.continue_()
@@ -145,7 +145,7 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
 
     page.route("**/users/**partNumber**", fickle)
     page.goto(site.url)
-    page.wait_for_selector("#home:not([hidden])")  # it listens
+    page.wait_for_selector("#home:not([hidden])")  # its event handlers are set
     page.set_input_files("#file", archive)
     page.click("#send")
     until(page, "document.getElementById('sending-text').textContent.includes('connection was lost')")
@@ -168,7 +168,7 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
 
 
 def test_a_refused_upload_says_why_and_what_to_do(site: Site, page: Any, photos: Path, tmp_path: Path) -> None:
-    """A name that leads out of the archive's folder is found by the server alone."""
+    """Only the server notices a name that leads out of the archive's folder."""
     with zipfile.ZipFile(tmp_path / "unsafe.zip", "w") as made:
         for photo in sorted(photos.glob("*.JPG"))[:6]:
             made.write(photo, f"../{photo.name}")

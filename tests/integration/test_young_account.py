@@ -1,4 +1,4 @@
-"""A young account runs few functions at once: calls that Lambda refuses come again, and no upload is lost."""
+"""A young account runs few functions at once: calls that Lambda refuses are repeated, and no upload is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.customer import subscribed
 from scripts.redrive import edges_of, letters_in
 from tests.support.waiting import wait_until
 
-CONCURRENCY = 2  # ten on AWS: less, so that a few uploads are a burst
+CONCURRENCY = 2  # ten on AWS; fewer here, so that a few uploads are a burst
 UPLOADS = 6
 PATIENCE = 400.0
 
@@ -42,7 +42,7 @@ def test_a_burst_of_uploads_gets_through(stack: Stack) -> None:
 
 
 def refused(stack: Stack, since: datetime) -> float:
-    """Calls that Lambda refused for want of concurrent executions."""
+    """The number of calls that Lambda refused for want of concurrent executions."""
     cloudwatch = stack.address.client("cloudwatch")
     points = [
         point

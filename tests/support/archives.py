@@ -1,4 +1,4 @@
-"""ZIPs as customers send them, and as nobody should: central directories written by hand, entry by entry."""
+"""ZIPs as customers send them, and malformed ones: central directories written by hand, entry by entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FITS_32_BITS = 0xFFFFFFFF
 
 
 def zip_of(files: Mapping[str, bytes] | Iterable[str]) -> bytes:
-    """A real ZIP; names alone get 100 bytes each. Names that end in / are folders."""
+    """A real ZIP; entries given only by name get 100 bytes each. Names that end in / are folders."""
     contents = files if isinstance(files, Mapping) else {name: b"" if name[-1] == "/" else b"x" * 100 for name in files}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -42,7 +42,7 @@ SIX_PHOTOS = zip_of(photos(6))
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of a central directory: whatever it claims, nothing stands behind it."""
+    """One entry of a central directory, with any claims; the archive contains no data for it."""
 
     name: str
     size: int = 100
@@ -67,7 +67,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Packed:
-    """An entry as some tool packs it: its name in the tool's bytes, and its body by `method`."""
+    """An entry as some tool packs it: its name in the tool's encoding, and its body packed by `method`."""
 
     name: bytes
     body: bytes
@@ -119,7 +119,7 @@ def _packed_by(method: int, body: bytes) -> bytes:
 
 
 def directory_of(listed: Iterable[Listed]) -> bytes:
-    """A ZIP that is nothing but its central directory; zip64 where there are too many entries for the plain one."""
+    """A ZIP that consists only of its central directory; zip64 if it has too many entries for the plain format."""
     records = [entry.record() for entry in listed]
     directory, count = b"".join(records), len(records)
     zip64 = b""

@@ -1,4 +1,4 @@
-"""Reading a state machine's definition (Amazon States Language), as far as our tests ask of it."""
+"""Read a state machine's definition (Amazon States Language), as far as our tests need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans of blocks for tests: any cut of the ground by halves, as hypothesis draws it, or a strip of so many boxes."""
+"""Plans of blocks for tests: random divisions of the ground by halving, drawn by hypothesis, or a strip of boxes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def plan_of(boxes: list[Box], fade: float = 2.0, hull: Hull | None = None) -> BlockPlan:
-    """A plan with these boxes, all of one weight."""
+    """A plan with these boxes, all with the same weight."""
     blocks = [Block(i, box, 1 / len(boxes), 100, 1_000_000, 5000) for i, box in enumerate(boxes, start=1)]
     around = hull or Hull((-2000.0, -2000.0, -2000.0), (2000.0, 2000.0, 2000.0))
     return BlockPlan(100 * len(boxes), UPRIGHT, around, 2.5 * fade, fade, tuple(blocks))
 
 
 def strip_of(blocks: int) -> BlockPlan:
-    """A strip of ground cut into as many boxes, the first of twice the others' weight."""
+    """A strip of ground divided into so many boxes; the first has twice the weight of the others."""
     edges = [None, *range(1, blocks), None]
     boxes = [Box((low, None), (high, None)) for low, high in pairwise(edges)]
     weights = [2 / (blocks + 1), *[1 / (blocks + 1)] * (blocks - 1)]
@@ -36,7 +36,7 @@ def _fits(box: Box, axis: int, value: float) -> bool:
 
 @st.composite
 def tilings(draw: st.DrawFn, max_blocks: int = 12) -> list[Box]:
-    """Boxes that halving has left, in any order of cuts: seams may end at others."""
+    """Boxes made by repeated halving, in any order of cuts: a seam may end at another."""
     boxes = [EVERYWHERE]
     for _ in range(draw(st.integers(0, max_blocks - 1))):
         chosen = draw(st.integers(0, len(boxes) - 1))

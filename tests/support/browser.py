@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless, for pages that people see."""
+"""Debian's Chromium, headless, for testing pages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def served(folder: Path) -> Iterator[str]:
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Logs nothing."""
 
     with serving(functools.partial(Quiet, directory=folder)) as url:
         yield url
@@ -68,7 +68,7 @@ def until(page: Any, expression: str, timeout: int = 30_000) -> None:
 def met(
     page: Any, condition: Callable[[], bool], timeout: int = 30_000, pause: int = 50, what: str = "it did not happen"
 ) -> None:
-    """Wait until `condition` holds, while the page goes on. Raises TimeoutError after `timeout` milliseconds."""
+    """Wait until `condition` holds, while the page keeps running. Raises TimeoutError after `timeout` milliseconds."""
     for _ in range(timeout // pause):
         if condition():
             return
@@ -77,12 +77,12 @@ def met(
 
 
 def fits(page: Any) -> None:
-    """Wait until the page is no wider than its window: pictures and fonts come a moment after it."""
+    """Wait until the page is no wider than its window: pictures and fonts load a moment later."""
     until(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
 def axe(page: Any) -> list[str]:
-    """What axe-core finds wrong: WCAG 2.2 A and AA, and its own best practices."""
+    """The violations that axe-core finds: WCAG 2.2 A and AA, and its own best practices."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = page.evaluate("rules => axe.run(document, { runOnly: rules })", rules)
@@ -94,7 +94,7 @@ def axe(page: Any) -> list[str]:
 
 
 def look(page: Any, name: str, folder: Path) -> Path:
-    """A picture of the whole page."""
+    """Save a screenshot of the whole page."""
     picture = Path(PICTURES or folder) / f"{name}.png"
     page.screenshot(path=picture, full_page=True)
     return picture

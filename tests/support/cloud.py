@@ -1,7 +1,7 @@
 """The AWS around the Lambda functions: moto for S3, DynamoDB, EventBridge, SQS and SES, fakes for the rest.
 
-Every call that a function makes goes through one counter, so that a test can let any of them be the last before a
-crash. Every status event is read back from the bus and held against its schema.
+Every call that a function makes goes through one counter, so that a test can make any of them the last before a crash.
+Every status event is read back from the bus and checked against its schema.
 """
 
 from __future__ import annotations
@@ -117,12 +117,12 @@ quick_moto.quicken()
 
 
 class Crash(Exception):
-    """The function's machine went away between two calls, or before an answer came."""
+    """The function's machine failed between two calls, or before an answer arrived."""
 
 
 @dataclass
 class LambdaContext:
-    """What Powertools reads of Lambda's context."""
+    """The attributes of Lambda's context that Powertools reads."""
 
     function_name: str = "spaceport-test"
     memory_limit_in_mb: int = 512
@@ -135,7 +135,8 @@ class LambdaContext:
 
 @dataclass
 class Watch:
-    """Counts the calls that functions make. `crash_at`: the call (from 0) that is the last; `answered`: it arrived."""
+    """Counts the calls that functions make. `crash_at`: the index (from 0) of the last call; `answered`: whether its
+    answer arrives."""
 
     calls: list[str] = field(default_factory=list)
     crash_at: int | None = None
@@ -173,7 +174,7 @@ class Watched:
 
 @cache
 def _moto(kind: str, service: str) -> Any:
-    """Made once: a client of one test serves the next, moto answers whichever mock is active."""
+    """Created once: a client from one test works in the next, because moto answers for whichever mock is active."""
     made = (_create_client if kind == "client" else _create_resource)(
         service, region_name=REGION, config=config(service)
     )
@@ -183,13 +184,13 @@ def _moto(kind: str, service: str) -> Any:
 
 
 def empty_result(uri: str) -> dict[str, Any]:
-    """A result that says nothing, of the run whose output is in the folder `uri` (docs/contracts.md, "S3")."""
+    """A result without content, of the run whose output is in the folder `uri` (docs/contracts.md, "S3")."""
     _bucket, _kept, job_id, stage, run, *_ = uri.removeprefix("s3://").split("/")
     about = {"version": 1, "stage": stage, "jobId": job_id, "attempt": int(run.rsplit("-", 1)[-1])}
     return {**about, "counts": {}, "metrics": {}, "timings": {}, "warnings": [], "files": []}
 
 
-# what moto keeps of a furnished account, copied once a process: making it anew by 20 calls takes 40 ms of each test
+# moto's state of a set-up account, copied once per process: setting it up by 20 calls takes 40 ms in each test
 _BACKENDS = ((dynamodb_backends, REGION), (events_backends, REGION), (s3_backends, "aws"), (ses_backends, REGION))
 _furnished: list[tuple[Any, dict[str, Any]]] = []  # a backend of the first account, and its state
 _buckets: dict[str, tuple[str, str]] = {}
@@ -205,7 +206,7 @@ def _remember() -> None:
 
 
 def _furnished_as_before() -> bool:
-    """Give moto's empty account what the first one of this process had; False for the first one."""
+    """Gives moto's empty account the state of this process's first one; returns False for the first one."""
     for (first, state), backend in zip(_furnished, _backends(), strict=False):
         vars(backend).update(copy.deepcopy(state, {id(first): backend}))
     s3_backends.bucket_accounts.update(_buckets)
@@ -226,7 +227,7 @@ class Cloud:
             _remember()
 
     def _furnish(self) -> None:
-        """Make what the template makes."""
+        """Creates the template's resources."""
         for bucket in (UPLOADS, RESULTS):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
@@ -259,7 +260,7 @@ class Cloud:
         self.ses.create_configuration_set(ConfigurationSetName=ENVIRONMENT["CONFIGURATION_SET"])
 
     def client(self, service: str, **_settings: Any) -> Any:
-        """What boto3.client answers inside this cloud."""
+        """The replacement of boto3.client inside this cloud."""
         fakes: dict[str, Any] = {"sagemaker": self.sagemaker, "stepfunctions": self.stepfunctions}
         return Watched(fakes.get(service) or _moto("client", service), service, self.watch)
 
@@ -275,7 +276,7 @@ class Cloud:
         return item
 
     def upload(self, key: str, body: bytes, **metadata: str) -> dict[str, Any]:
-        """Put an object into the uploads bucket; the EventBridge event that S3 makes of it."""
+        """Puts an object into the uploads bucket; returns the EventBridge event that S3 sends about it."""
         answer = self.s3.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
         event: dict[str, Any] = json.loads((EVENTS / "start_job" / "object-created.json").read_text(encoding="utf-8"))
         event["detail"]["object"] |= {
@@ -287,11 +288,11 @@ class Cloud:
         return event
 
     def has_upload(self, job_id: str) -> None:
-        """A job whose upload was copied already: of the sample events no upload is there."""
+        """Creates the copy of a job's upload, because the uploads of sample events do not exist."""
         self.put(upload_uri(job_id, "meadow.zip", RESULTS), b"zip")
 
     def put_result(self, uri: str, **result: Any) -> None:
-        """The result.json of the run whose output is the folder `uri`, with whatever is not given empty."""
+        """Writes the result.json of the run whose output is the folder `uri`; whatever is not given is empty."""
         body = empty_result(uri) | result
         self.put(f"{uri}/result.json", json.dumps(body).encode())
 
@@ -333,7 +334,7 @@ class Cloud:
 
 
 def _projection(index: str) -> dict[str, Any]:
-    """As template.yaml has it."""
+    """As template.yaml defines it."""
     if index == "starting":
         return {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["startWith"]}
     return {"ProjectionType": "ALL" if index == "queue" else "KEYS_ONLY"}
@@ -352,7 +353,7 @@ def _parsed(raw: str | bytes) -> EmailMessage:
 
 @contextmanager
 def cloud_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """A fresh cloud, and functions that have not run yet: as after a cold start."""
+    """A fresh cloud, and functions that have not run yet, as at a cold start."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
@@ -365,7 +366,7 @@ def cloud_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def forget() -> None:
-    """Empty what the functions keep while they are warm."""
+    """Clears what the functions keep while they are warm."""
     for kept in _kept_while_warm():
         kept.cache_clear()
 
@@ -384,7 +385,7 @@ def invoke(function: str, event: dict[str, Any]) -> Any:
 
 
 def job_id(event: dict[str, Any]) -> str:
-    """Of the job that the event of an upload starts."""
+    """The id of the job that an upload's event starts."""
     found = event["detail"]["object"]
     return job_id_of(
         UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"]), STACK

@@ -1,4 +1,4 @@
-"""The compressor's stage in the folders that SageMaker gives it, and what 3dgs leaves for it."""
+"""The compressor's stage in the folders that SageMaker provides, and the output of 3dgs that it reads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(tmp_path: Path, **environment: str) -> tuple[int, Path]:
 
 
 def write_scene(folder: Path, splat: Gaussians) -> None:
-    """What 3dgs leaves: splat, views with two held-out photos (renders with noise), georeference."""
+    """Writes the output of 3dgs: splat, views with two held-out photos (renders with noise), georeference."""
     write_ply(folder / "scene.ply", splat)
     (folder / "views").mkdir()
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Small uploads of every kind that pilots, cameras and tools make, built from nothing."""
+"""Small uploads of every kind that pilots, cameras and tools make, generated from scratch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PANORAMA = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d GPano:ProjectionType="equire
 
 
 def picture(seed: int, size: tuple[int, int] = (320, 240), grey: bool = False) -> Image.Image:
-    """Blocks of random colours, another picture for each seed."""
+    """Blocks of random colours, a different picture for each seed."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 255, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8))
     large = coarse.resize(size, Image.Resampling.BICUBIC)
@@ -34,7 +34,7 @@ def photos(pattern: str = "DJI_{:04d}.JPG", count: int = PHOTOS, first: int = 0)
 
 
 def unpacked(folder: Path, files: Mapping[str, bytes]) -> list[UnpackedFile]:
-    """The files as unpacking leaves them in `folder`, which is made."""
+    """Writes the files to `folder`, which is created, as unpacking does."""
     folder.mkdir()
     found = []
     for index, (name, body) in enumerate(files.items()):

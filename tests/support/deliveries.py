@@ -1,4 +1,4 @@
-"""The state machine's data when stages have run, with their results in S3, as deliver gets it."""
+"""The state machine's data after stages have run, with their results in S3, as deliver receives it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VERDICT: dict[str, Any] = sample_event("status/job-succeeded")["detail"]["metric
 
 
 def after(cloud: Cloud, *stages: Stage, warnings: dict[Stage, list[dict[str, Any]]] | None = None) -> dict[str, Any]:
-    """The state machine's data when `stages` have run, their results in S3."""
+    """The state machine's data after `stages` have run, with their results in S3."""
     event = sample_event("deliver/full")
     event["stages"] = {name: out for name, out in event["stages"].items() if Stage(out["stage"]) in stages}
     for output in event["stages"].values():
@@ -50,7 +50,7 @@ def after(cloud: Cloud, *stages: Stage, warnings: dict[Stage, list[dict[str, Any
 
 
 def with_pictures(cloud: Cloud) -> dict[str, Any]:
-    """The state machine's data of a job whose stages left photos' account, place, pictures and held-out views."""
+    """The state machine's data of a job whose stages wrote the list of photos, place, pictures and held-out views."""
     event = after(cloud, *Stage)
     sfm, training, compressor = (output_of(stage) for stage in Stage)
     cloud.put(f"{sfm}/photos.json", json.dumps(PHOTOS).encode())
@@ -68,7 +68,7 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
         files=[{"path": path, "bytes": 1000, "sha256": "0"} for path in FILES[Stage.COMPRESSOR]],
     )
     trained = event["stages"]["training"]
-    # of before the check photos were trained on: the compressor's figures are of the delivered splat, which knows them
+    # from before the check photos were trained on; the compressor's figures are of the delivered splat, trained on them
     scored = [{"name": "000001.jpg", "psnr": 20.1, "ssim": 0.6, "psnr_seen_fitted": 21.5}]
     of_training = {"curve": curve, "psnr": 20.1, "ssim": 0.6, "views": scored, "psnrSeenFitted": 21.5, "seen": 0.8}
     cloud.put_result(training, counts=trained["counts"], metrics=trained["metrics"] | of_training)

@@ -22,5 +22,5 @@ def sample_names(folder: str) -> list[str]:
 
 
 def samples_for(package: str) -> list[Path]:
-    """The files of a function's sample events; those of the status bus lie together."""
+    """The files of a function's sample events; those of the status bus are in one folder."""
     return sorted((EVENTS / ("status" if package in TAKE_STATUS_EVENTS else package)).glob("*.json"))

@@ -1,7 +1,7 @@
-"""Stand-ins for the AWS services that moto does not play honestly: SageMaker jobs and Step Functions callbacks.
+"""Stand-ins for the AWS services that moto does not simulate accurately: SageMaker jobs and Step Functions callbacks.
 
-They keep state, refuse what AWS refuses with the same botocore ClientError, and take requests only in the shape that
-botocore's own service model allows. Nothing ends by itself: a test says when a job starts, fails or completes.
+They keep state, refuse what AWS refuses with the same botocore ClientError, and accept requests only in the form that
+botocore's own service model allows. Nothing ends by itself: the test decides when a job starts, fails or completes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check_data(text: str, operation: str) -> None:
 
 
 def check_entries(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Raises what EventBridge answers to entries that are too large together.
+    """Raises what EventBridge answers to entries that are too large in total.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
     """
@@ -72,9 +72,8 @@ def check_entries(entries: Sequence[Mapping[str, Any]]) -> None:
 
 @dataclass
 class FakeJob:
-    """A SageMaker job. `said` holds whatever else Describe is to answer: FailureReason, ExitMessage, …
-    `moves`: a training job's secondary statuses, each with its begin.
-    """
+    """A SageMaker job. `said`: whatever else Describe returns: FailureReason, ExitMessage, … `moves`: a training job's
+    secondary statuses, each with its start time."""
 
     kind: Kind
     request: dict[str, Any]
@@ -123,7 +122,7 @@ class FakeSageMaker:
         self.quota: int | None = None
         self._refusals: list[tuple[str, str]] = []
 
-    # what SageMaker would do by itself
+    # what SageMaker does by itself
 
     def refuse_next(self, code: str = "ResourceLimitExceeded", message: str = "") -> None:
         self._refusals.append((code, message))
@@ -134,11 +133,12 @@ class FakeSageMaker:
         job.moves.append(("Training", job.started_at))
 
     def wait(self, name: str, status: str = "Pending") -> None:
-        """A training job waits for its machine; as Interrupted for another, after its Spot machine was taken."""
+        """The training job waits for its machine; as Interrupted, for another one after its Spot machine was taken
+        away."""
         self.jobs[name].moves.append((status, self.clock()))
 
     def end_waiting(self, name: str, **said: str) -> None:
-        """It ends as Stopped without a machine: it was asked to stop, or waited for as long as it may."""
+        """The job ends as Stopped without a machine: it was asked to stop, or has waited as long as it may."""
         job = self.jobs[name]
         job.status, job.said = "Stopped", {**job.said, **said}
         job.moves.append((said.get("SecondaryStatus", "Stopped"), self.clock()))
@@ -222,7 +222,8 @@ class FakeSageMaker:
 
 @dataclass
 class FakeExecution:
-    """`states`: the names of those it entered; all but the last it left, and the last one too if it has ended by it."""
+    """`states`: the names of the states that it entered; it left all of them but the last, and the last one, too, if
+    the execution ended with it."""
 
     input: dict[str, Any]
     status: str = "RUNNING"
@@ -245,8 +246,8 @@ class FakeExecution:
 class FakeStepFunctions:
     """The part of boto3's Step Functions client that the functions call.
 
-    A task token waits until it is answered, times out (`time_out`), or was never a token (`invalidate`).
-    `answers`: every accepted SendTask* call as (token, call, its other arguments). `executions`: by name.
+    A task token is valid until it is answered, times out (`time_out`), or is invalidated (`invalidate`). `answers`:
+    every accepted SendTask* call as (token, call, its other arguments). `executions`: by name.
     """
 
     def __init__(self) -> None:
@@ -254,7 +255,7 @@ class FakeStepFunctions:
         self.answers: list[tuple[str, str, dict[str, Any]]] = []
         self._gone: dict[str, str] = {}
 
-    # what Step Functions would do by itself
+    # what Step Functions does by itself
 
     def time_out(self, token: str) -> None:
         self._gone[token] = "TaskTimedOut"
@@ -263,15 +264,15 @@ class FakeStepFunctions:
         self._gone[token] = "InvalidToken"
 
     def forget_task(self, token: str) -> None:
-        """The task's execution is gone, and its token with it."""
+        """The task's execution has ended, and its token is no longer valid."""
         self._gone[token] = "TaskDoesNotExist"
 
     def successes(self, token: str) -> list[dict[str, Any]]:
-        """The outputs that the token's task was given: one at most."""
+        """The outputs that the token's task was given; at most one."""
         return [json.loads(said["output"]) for who, call, said in self.answers if (who, call) == (token, "success")]
 
     def failures(self, token: str) -> list[str]:
-        """The error codes that the token's task was given: one at most."""
+        """The error codes that the token's task was given; at most one."""
         return [said["error"] for who, call, said in self.answers if (who, call) == (token, "failure")]
 
     def heartbeats(self, token: str) -> int:
@@ -289,7 +290,7 @@ class FakeStepFunctions:
         return self._answer("heartbeat", "SendTaskHeartbeat", arguments, ends=False)
 
     def start_execution(self, **arguments: Any) -> dict[str, Any]:
-        """Step Functions takes the same name and input again as long as that execution runs."""
+        """Step Functions accepts the same name and input again while that execution runs."""
         _check("stepfunctions", "StartExecution", arguments)
         check_data(arguments["input"], "StartExecution")
         name, document = arguments["name"], json.loads(arguments["input"])
@@ -354,5 +355,5 @@ class FakeStepFunctions:
             raise aws_error(self._gone[token], operation)
         self.answers.append((token, call, {name: value for name, value in arguments.items() if name != "taskToken"}))
         if ends:
-            self._gone[token] = "TaskTimedOut"  # what Step Functions answers for a task that is over
+            self._gone[token] = "TaskTimedOut"  # what Step Functions answers for a task that has ended
         return {}

@@ -1,4 +1,4 @@
-"""Small films whose every frame is known: a window that moves over a picture of rich texture."""
+"""Small films whose frames are all known: a window that moves across a picture with rich texture."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from contract.films import SPHERICAL_UUID
 from sample.film import Take, write_film
 
 WIDTH = 480
-PIXELS_PER_SECOND = 96.0  # that the window moves to the right
+PIXELS_PER_SECOND = 96.0  # the window's speed to the right
 TURNED = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter turn clockwise, when shown
 
 
 def wallpaper(seed: int = 5, height: int = 320, width: int = 2400) -> NDArray[np.uint8]:
-    """Rich at every scale."""
+    """A picture with detail at all scales."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3), np.float32)
     for cell in (4, 12, 40):
@@ -30,7 +30,8 @@ def wallpaper(seed: int = 5, height: int = 320, width: int = 2400) -> NDArray[np
 
 
 class Pan:
-    """Frames of a film along a wallpaper. `speed`: pixels a second; frames in `blurred` (seconds) are out of focus."""
+    """Frames of a film of a wallpaper. `speed`: pixels per second; frames at the times `blurred` (seconds) are out of
+    focus."""
 
     def __init__(self, take: Take, speed: float = PIXELS_PER_SECOND, blurred: frozenset[float] = frozenset()) -> None:
         self.take, self.speed, self.blurred = take, speed, blurred
@@ -43,7 +44,7 @@ class Pan:
 
 
 def small_film(path: Path, seconds: float = 4.0, rate: float = 10.0, **coding: str | bool) -> Take:
-    """A pan, written to `path`; `coding` as `sample.film.write_film` has it."""
+    """Writes a pan to `path`; `coding` as in `sample.film.write_film`."""
     take = Take.steady(WIDTH, seconds, rate)
     write_film(path, take, Pan(take), **coding)  # type: ignore[arg-type]
     return take
@@ -51,14 +52,14 @@ def small_film(path: Path, seconds: float = 4.0, rate: float = 10.0, **coding: s
 
 @cache
 def film_bytes(**coding: str | bool) -> bytes:
-    """A film of four seconds, ten frames a second; `coding` as `small_film` has it."""
+    """A film of four seconds at ten frames per second; `coding` as in `small_film`."""
     with TemporaryDirectory() as folder:
         small_film(Path(folder) / "film.mp4", **coding)  # type: ignore[arg-type]
         return (Path(folder) / "film.mp4").read_bytes()
 
 
 def turn(film: bytes) -> bytes:
-    """The film, marked as filmed upright: its picture is to be shown turned by a quarter."""
+    """The film, marked as filmed upright: players must turn its picture by 90°."""
     matrix = film.index(b"tkhd") + 44
     return film[:matrix] + TURNED + film[matrix + 36 :]
 

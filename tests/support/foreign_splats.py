@@ -1,4 +1,4 @@
-"""Splats as other tools write them: PlayCanvas' compressed PLY, .splat, and PLYs with columns that ours have not."""
+"""Splats as other tools write them: PlayCanvas' compressed PLY, .splat, and PLYs with columns that ours lack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from splat.ply import write_ply
 
 
 def word(shares: np.ndarray, bits: tuple[int, ...]) -> int:
-    """Shares of each field's largest value, the first field in the highest bits."""
+    """Packs fractions of each field's maximum into a word, the first field in the highest bits."""
     packed = 0
     for share, width in zip(shares, bits, strict=True):
         packed = packed << width | round(share * ((1 << width) - 1))
@@ -24,7 +24,7 @@ def word(shares: np.ndarray, bits: tuple[int, ...]) -> int:
 
 
 def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
-    """As PlayCanvas' tools write it, from the format's documentation."""
+    """A PLY packed as by PlayCanvas' tools, from the format's documentation."""
     count = len(splat)
     chunks, words = [], []
     colours = 0.5 + SH_C0 * splat.sh0.astype(np.float64)
@@ -68,7 +68,7 @@ def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
 
 
 def dot_splat(splat: Gaussians) -> bytes:
-    """As the first web viewers have it: 32 bytes a Gaussian."""
+    """A .splat file as the first web viewers store it: 32 bytes per Gaussian."""
     unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
     shades = np.column_stack([np.clip(0.5 + SH_C0 * splat.sh0, 0, 1), opacity_of(splat.opacities)])
     rows = [
@@ -89,7 +89,7 @@ def changed_ply(
     comments: Sequence[str] = (),
     doubles: bool = False,
 ) -> bytes:
-    """A PLY at `path` and its bytes: its vertices after `change`, columns left out and added, positions in doubles."""
+    """A PLY at `path` and its bytes: its vertices after `change`, columns removed and added, positions in doubles."""
     write_ply(path, splat)
     own = PlyData.read(str(path))["vertex"].data
     added = dict(more or {})

@@ -1,4 +1,5 @@
-"""GLB files with Gaussians, read as glTF 2.0 and KHR_gaussian_splatting say and not as our writer does."""
+"""Read GLB files with Gaussians by the specifications of glTF 2.0 and KHR_gaussian_splatting, independently of our
+writer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""gsplat's own Python on CPU tensors: its CUDA kernels replaced by its own torch reference and a plain per-pixel blend.
+"""gsplat's own Python on CPU tensors: its CUDA kernels are replaced by its own torch reference and a plain per-pixel
+blend.
 
 What gsplat's `rasterization()` and strategies do around their kernels is the released code: argument checks, shapes,
-the order of axes, what carries which gradient. A kernel that is not replaced here raises instead of being compiled.
+the order of axes, which gradients are kept. A kernel that is not replaced here raises instead of being compiled.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MIN_ALPHA, _MAX_ALPHA, _MIN_TRANSMITTANCE = 1 / 255, 0.999, 1e-4
 
 @contextmanager
 def gsplat_on_cpu() -> Iterator[None]:
-    """gsplat on one thread inside the block: for tiny pictures more threads only wait for each other."""
+    """gsplat on one thread inside the block: for tiny pictures, more threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -31,7 +32,7 @@ def gsplat_on_cpu() -> Iterator[None]:
 
 
 def drive_on_cpu(patch: pytest.MonkeyPatch) -> None:
-    """Replace gsplat's kernels while `patch` lasts. Skips the test where gsplat is not installed."""
+    """Replace gsplat's kernels while `patch` is active. Skips the test if gsplat is not installed."""
     backend = ModuleType("gsplat.cuda._backend")
     backend._C = None  # type: ignore[attr-defined]
     patch.setitem(sys.modules, "gsplat.cuda._backend", backend)
@@ -121,7 +122,7 @@ class Kernels:
 
 
 def relocation(opacities: Tensor, scales: Tensor, ratios: Tensor, binoms: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacities (N,) and scales (N, 3) of Gaussians that take the place of one, `ratios` (N,) of them.
+    """Opacities (N,) and scales (N, 3) of the Gaussians that replace one; `ratios` (N,): how many replace it.
 
     Kheradmand et al. 2024, "3D Gaussian Splatting as Markov Chain Monte Carlo", equation 9.
     """

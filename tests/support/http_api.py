@@ -1,4 +1,4 @@
-"""API Gateway around the API's function: an HTTP request becomes its event (payload 2.0), the answer HTTP again."""
+"""API Gateway around the API's function: turns HTTP requests into events (payload 2.0), and answers into HTTP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def event_of(
     headers: Mapping[str, str] | None = None,
     claims: Mapping[str, Any] | None = PILOT,
 ) -> dict[str, Any]:
-    """As API Gateway hands a request on; `claims` None: the route has no authorizer."""
+    """The event that API Gateway makes of a request; `claims` None: the route has no authorizer."""
     context: dict[str, Any] = {
         "http": {"method": method, "path": path, "sourceIp": "192.0.2.1", "protocol": "HTTP/1.1", "userAgent": "test"},
         "stage": "$default",
@@ -69,7 +69,7 @@ def event_of(
 
 
 def route_key(method: str, path: str) -> str:
-    """The template's route that takes the request."""
+    """The template's route that matches the request."""
     found = (key for key, pattern in _routes().items() if re.fullmatch(pattern, f"{method} {path}"))
     return next(found, "$default")
 
@@ -92,7 +92,7 @@ def call(
     query: Mapping[str, Any] | None = None,
     **headers: str,
 ) -> Answer:
-    """A JSON request by the pilot, or by whom `claims` say."""
+    """A JSON request by the pilot, or by the user that `claims` identify."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     raw = b"" if body is None else json.dumps(body).encode()
     return answer_of(invoke("api", event_of(method, path, raw, urlencode(query or {}), named, claims)))
@@ -107,7 +107,7 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
 
 
 def wsgi(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Callable[..., Iterable[bytes]]:
-    """The API as a WSGI application; like the authorizer it lets nobody past without `Bearer pilot`."""
+    """The API as a WSGI application; like the authorizer, it rejects requests without `Bearer pilot`."""
 
     def application(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = unquote(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What Python files import, from their syntax alone."""
+"""Find the imports of Python files by parsing them, without running them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DISTRIBUTIONS = packages_distributions()
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """The dotted modules that a file imports anywhere in it, except those for type checkers only.
+    """The dotted modules that a file imports anywhere in it, except those imported only for type checkers.
 
     `from a.b import c` counts as a.b and a.b.c: c may be a module.
     """
@@ -26,7 +26,7 @@ def top_level(modules: Iterable[str]) -> set[str]:
 
 
 def third_party(modules: Iterable[str], own: Iterable[str]) -> set[str]:
-    """Top-level names that neither Python itself nor the project provides."""
+    """Top-level names that belong neither to Python itself nor to the project."""
     return top_level(modules) - sys.stdlib_module_names - set(own)
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB's limits of keys, which moto does not know.
+"""DynamoDB's limits on keys, which moto does not enforce.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -17,7 +17,7 @@ Keys = Sequence[tuple[str, str]]  # attribute, HASH or RANGE
 
 
 def enforce(client: Any, tables: Mapping[str, Keys], indexes: Mapping[str, Mapping[str, Keys]]) -> None:
-    """Let a boto3 client refuse requests with keys that are empty or too long, as DynamoDB does."""
+    """Make a boto3 client refuse requests with keys that are empty or too long, as DynamoDB does."""
 
     def check(params: Mapping[str, Any], model: Any, **_: Any) -> None:
         for table, item, of_index in _items(json.loads(params["body"])):
@@ -30,7 +30,7 @@ def enforce(client: Any, tables: Mapping[str, Keys], indexes: Mapping[str, Mappi
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """Table, key or item, and whether it may hold keys of the table's indexes."""
+    """Table, key or item, and whether it may contain keys of the table's indexes."""
     if "Key" in body:
         yield body["TableName"], body["Key"], False
     if "Item" in body:

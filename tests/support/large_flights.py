@@ -1,4 +1,4 @@
-"""A large flight on the control plane, as the functions meet it: structure from motion has planned its blocks."""
+"""A large flight in the control plane, as the functions find it: structure from motion has planned its blocks."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def training_of(block: BlockName, attempt: int = 1, job_id: str = JOB_ID) -> Sta
 
 
 def model_of(run: StageRun) -> str:
-    """The folder of the run's output."""
+    """The output folder of the run."""
     return f"s3://{RESULTS}/intermediates/{run.job_id}/3dgs/{run.job_name}/output/model"
 
 
 def output_of(run: StageRun, dollars: float = 1.0) -> dict[str, Any]:
-    """As the state machine's data holds it."""
+    """The run's output as the state machine's data holds it."""
     return {
         "stage": "3dgs",
         "attempt": run.attempt,
@@ -71,7 +71,7 @@ def run_block(cloud: Cloud, block: BlockName, **asked: Any) -> str:
 
 
 def leave_model(cloud: Cloud, run: StageRun, **result: Any) -> None:
-    """What the run's training leaves: its splat and its result."""
+    """Writes the output of the run's training: its splat and its result."""
     uri = model_of(run)
     listed = [{"path": "scene.ply", "bytes": 3, "sha256": "0"}]
     body = {**empty_result(uri), "files": listed, **result}

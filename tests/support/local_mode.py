@@ -1,8 +1,8 @@
-"""Run one stage's image by the SageMaker SDK's local mode, AWS's own code for what a container finds and must leave.
+"""Run one stage's image in the SageMaker SDK's local mode, AWS's own code for what a container finds and must leave.
 
-Runs in the build environment, which has the SDK. Reads {"kind": "processing" or "training", "request", "scratch"} on
-standard input: a Create request whose S3 addresses are folders of this machine (`file://`). Ends with what the
-container printed, and with exit code 1 where the job failed.
+Runs in the build environment, which contains the SDK. Reads {"kind": "processing" or "training", "request", "scratch"}
+from standard input: a Create request whose S3 addresses are folders of this machine (`file://`). At the end, prints
+what the container printed, with exit code 1 if the job failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 from sagemaker.local import LocalSession
 
-# the SDK reports each use of local mode to AWS unless told otherwise
+# the SDK reports each use of local mode to AWS unless this is set
 QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback, in a thread, for as long as a test needs it."""
+"""An HTTP server on loopback, in a thread, while a test needs it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-_POLL_SECONDS = 0.01  # how often it looks whether to stop: half a second by default, at every test's end
+_POLL_SECONDS = 0.01  # how often it checks whether to stop; the default delays each test's end by 0.5 s
 
 
 @contextmanager
 def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Its URL, without a slash at the end."""
+    """The server's URL, without a final slash."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""The mails of the sample events: their job, what notify sends of it, and what a mail says."""
+"""The mails of the sample events: their job, the mail that notify sends, and the mail's contents."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def recorded(
     owner: str | None = None,
     **texts: str,
 ) -> None:
-    """The job of the sample events, as start_job records it."""
+    """Records the job of the sample events, as start_job does."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
     job = job_of(
         upload, STACK, JobOptions.model_validate({"email": email, "name": name, **texts}), AT, owner, remarks=remarks
@@ -55,7 +55,7 @@ def outcome(name: str) -> dict[str, Any]:
 
 
 def succeeded(cloud: Cloud, preview: bytes | None = PREVIEW) -> EmailMessage:
-    """The mail of the sample's success."""
+    """The mail about the sample's success."""
     recorded(cloud)
     event = outcome("job-succeeded")
     if preview is not None:

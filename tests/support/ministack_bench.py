@@ -16,7 +16,7 @@ from local.address import Address
 
 ROLE = "arn:aws:iam::123456789012:role/states"
 MAX_BYTES = 262_144
-PATIENCE = 120.0  # seconds that the patched one has: it is to end them all
+PATIENCE = 120.0  # seconds in which all executions of the patched one must end
 
 FUNCTIONS = '''
 import os
@@ -65,7 +65,7 @@ def third_time(event, context):
 class Bench:
     """One MiniStack, with the functions above.
 
-    `patience`: seconds until an execution that still runs counts as hanging.
+    `patience`: seconds after which an execution that still runs counts as hanging.
     """
 
     address: Address
@@ -101,7 +101,7 @@ class Bench:
         return str(started["executionArn"])
 
     def ended(self, execution: str) -> str:
-        """The status, and the error's name if it has one, once it runs no more."""
+        """The status, and the error's name if any, once the execution has ended."""
         deadline = time.monotonic() + self.patience
         while True:
             found = self.states.describe_execution(executionArn=execution)

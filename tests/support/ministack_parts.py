@@ -1,4 +1,4 @@
-"""Probes of a MiniStack's Lambda, S3, EventBridge and CloudFormation, where they differ from AWS."""
+"""Probes of a MiniStack's Lambda, S3, EventBridge and CloudFormation where they differ from AWS."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PARTS_ON_AWS: dict[str, Any] = {
 
 
 class PartsProbes(Bench):
-    """One method a probe; its name is the probe's."""
+    """One method per probe, named after the probe."""
 
     def long_event(self) -> str:
         entry = {"Source": "probe", "DetailType": "probe", "Detail": json.dumps({"x": "y" * MAX_BYTES})}
         return self.refusal(self.address.client("events").put_events, Entries=[entry])
 
     def refused_events(self) -> int:
-        """Events for a function of which Lambda runs one at a time: how many it has taken in the end."""
+        """Events for a function with a concurrency of one: how many it has handled at the end."""
         events, arn = self.address.client("events"), "arn:aws:lambda:eu-west-1:123456789012:function:slow"
         events.put_rule(Name="slow", EventPattern='{"source": ["slow"]}')
         events.put_targets(Rule="slow", Targets=[{"Id": "slow", "Arn": arn}])
@@ -43,7 +43,7 @@ class PartsProbes(Bench):
         return int(taken)
 
     def folders_of_one_bundle(self) -> int:
-        """Two functions of the same code."""
+        """Two functions with the same code."""
         functions = self.address.client("lambda")
         answers = [functions.invoke(FunctionName=name)["Payload"].read() for name in ("where", "where_too")]
         return len(set(answers))
@@ -77,7 +77,7 @@ class PartsProbes(Bench):
         return sorted(f"{route['RouteKey']} {route['AuthorizationType']}" for route in routes)
 
     def archive_of_a_stack(self) -> str:
-        """How a stack fares that has an archive of its bus."""
+        """The outcome of creating a stack that contains an archive of its bus."""
         bus: dict[str, Any] = {"Type": "AWS::Events::EventBus", "Properties": {"Name": "archived"}}
         source = {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["x"]}, "RetentionDays": 3}
         resources = {"Bus": bus, "Kept": {"Type": "AWS::Events::Archive", "Properties": source}}
@@ -93,7 +93,7 @@ class PartsProbes(Bench):
         return str(stack["StackStatus"])
 
     def version_of_an_event(self) -> bool:
-        """Whether S3 tells EventBridge of the very version that it answered."""
+        """Whether S3's event to EventBridge contains the same version as S3's answer."""
         sqs, events = self.address.client("sqs"), self.address.client("events")
         queue = sqs.create_queue(QueueName="s3-events")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -1,4 +1,4 @@
-"""Probes of a MiniStack's Step Functions: what Amazon States Language and its API promise, where MiniStack differs."""
+"""Probes of a MiniStack's Step Functions where it differs from what Amazon States Language and its API define."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATES_ON_AWS: dict[str, Any] = {
 
 
 class StatesProbes(Bench):
-    """One method a probe; its name is the probe's."""
+    """One method per probe, named after the probe."""
 
     def heartbeat(self) -> str:
         execution = self.start("heartbeat", callback("keep", HeartbeatSeconds=1))
@@ -104,7 +104,8 @@ class StatesProbes(Bench):
         return self.refusal(self.states.send_task_success, taskToken=token, output=json.dumps("x" * (MAX_BYTES - 1)))
 
     def long_data(self) -> str:
-        """A result that fits by itself, and does not beside what is there; no Catch takes the error."""
+        """A result that is within the limit by itself, but not together with the existing data; no Catch handles the
+        error."""
         task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "ResultPath": "$.result"}
         given = {"FunctionName": "grow", "Payload": {"bytes": MAX_BYTES - 20}}
         caught = [{"ErrorEquals": ["States.ALL"], "Next": "A"}]
@@ -115,12 +116,12 @@ class StatesProbes(Bench):
         return self.ended(execution)
 
     def refused_call(self) -> str:
-        """A state's function of which Lambda runs none at all."""
+        """A state whose function has a concurrency of zero."""
         task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
         return self.ended(self.start("refused_call", {**task, "Parameters": {"FunctionName": "never", "Payload": {}}}))
 
     def stopped_map(self) -> str:
-        """What becomes of the first item's token after a stop, and whether the second item starts."""
+        """The validity of the first item's token after a stop, and whether the second item starts."""
         execution = self.start("stopped_map", map_of(at_once=1))
         token = self.token("stopped_map-1")
         self.states.stop_execution(executionArn=execution, error="Stopped", cause="by hand")
@@ -146,7 +147,7 @@ def callback(function: str, **more: Any) -> dict[str, Any]:
 
 
 def map_of(at_once: int) -> dict[str, Any]:
-    """A Map over two items, each of which leaves its token."""
+    """A Map over two items, each of which stores its token."""
     item = callback("keep")
     item["Parameters"]["Payload"]["execution.$"] = "States.Format('{}-{}', $$.Execution.Name, $$.Map.Item.Value)"
     processor = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "I", "States": {"I": {**item, "End": True}}}

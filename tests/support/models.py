@@ -1,4 +1,4 @@
-"""COLMAP's sparse models as bytes, right and wrong ones: one camera, photos that see some points."""
+"""COLMAP's sparse models as bytes, valid and invalid: one camera, photos that see some points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Place = tuple[float, float, float]
 def scene_of(
     model: Mapping[str, bytes], photos: Sequence[str], folder: str = "sparse/0/", images: str = "images/"
 ) -> dict[str, bytes]:
-    """The files of a scene whose photos are bytes that nobody decodes."""
+    """The files of a scene whose photos are arbitrary bytes, because nothing decodes them."""
     return {f"{folder}{name}": body for name, body in model.items()} | {f"{images}{name}": b"x" for name in photos}
 
 
@@ -25,9 +25,8 @@ def binary_model(
     observations: int = 3,
     origin: Place = (0.0, 0.0, 0.0),
 ) -> dict[str, bytes]:
-    """`camera`: its model's number; `taken_with`: the camera's id in the photos; `observations`: of each photo;
-    `origin`: where the scene lies.
-    """
+    """`camera`: number of its model; `taken_with`: the camera id in the photos; `observations`: those of each photo;
+    `origin`: where the scene lies."""
     x, y, z = origin
     images = b"".join(
         struct.pack("<I7dI", number, 1, 0, 0, 0, 0.1 * number - x, -y, 2 - z, taken_with)
@@ -55,7 +54,7 @@ def _place(number: int, origin: Place = (0.0, 0.0, 0.0)) -> Place:
 def text_model(
     photos: Sequence[str], camera: str = "PINHOLE", terms: str = "", taken_with: int = 1, points: int = 20
 ) -> dict[str, bytes]:
-    """`camera`: its model's name; `terms`: its distortion's, instead of the second focal length."""
+    """`camera`: name of its model; `terms`: its distortion parameters, instead of the second focal length."""
     focal = "60" if terms else "60 60"
     images = "".join(
         f"{number} 1 0 0 0 {0.1 * number} 0 2 {taken_with} {name}\n1 2 1\n"

@@ -1,6 +1,6 @@
-"""moto's Step Functions made honest enough to run our state machine, with Python callables behind Lambda ARNs.
+"""moto's Step Functions, corrected so that it can run our state machine, with Python callables behind Lambda ARNs.
 
-Each patch mends one fault of moto 5.2.5, whose interpreter else takes the definition as AWS does.
+Each patch corrects one fault of moto 5.2.5, whose interpreter otherwise handles the definition as AWS does.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from tests.support.asl import CALLBACK, Definition
 
 Invoke = Callable[[dict[str, Any]], Any]
-PATIENT_SECONDS = 60  # longer than any job of a test takes
+PATIENT_SECONDS = 60  # longer than any job in a test takes
 
 
 class LambdaFault(Exception):
-    """Lambda itself fails with `code`, as in Lambda.ServiceException; the function may have run or not."""
+    """Lambda itself fails with `code`, as in Lambda.ServiceException; the function may or may not have run."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -40,7 +40,7 @@ class LambdaFault(Exception):
 
 @contextmanager
 def executing_aws(functions: Mapping[str, Invoke]) -> Iterator[None]:
-    """moto with an executing Step Functions; a Lambda ARN ends with the name of one of `functions`."""
+    """moto with a Step Functions that executes; a Lambda ARN ends with the name of one of `functions`."""
     config: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
     with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
         patch.setattr(LambdaSimpleBackend, "invoke", _invoker(functions))
@@ -52,7 +52,7 @@ def executing_aws(functions: Mapping[str, Invoke]) -> Iterator[None]:
 
 
 def _invoker(functions: Mapping[str, Invoke]) -> Callable[..., bytes]:
-    """moto's own answers each call with what it was sent."""
+    """moto's own code answers each call with its own input."""
 
     def invoke(
         self: LambdaSimpleBackend,
@@ -75,7 +75,7 @@ def _invoker(functions: Mapping[str, Invoke]) -> Callable[..., bytes]:
 
 
 def _with_a_token_of_its_own() -> Callable[[StateTaskServiceLambda, Any], None]:
-    """moto gives all attempts of a task one token; AWS gives each its own."""
+    """moto gives all attempts of a task the same token; AWS gives each a new one."""
     evaluate = StateTaskServiceLambda._eval_execution
 
     def evaluate_attempt(self: StateTaskServiceLambda, env: Any) -> None:
@@ -89,7 +89,7 @@ _moto_setup = CallbackEndpoint.setup_heartbeat_endpoint
 
 
 def _setup_heartbeat_endpoint(self: CallbackEndpoint, heartbeat_seconds: int) -> HeartbeatEndpoint:
-    """moto loses an answer that came before the Lambda function returned."""
+    """moto loses an answer that arrives before the Lambda function has returned."""
     endpoint = _moto_setup(self, heartbeat_seconds)
     if self.get_outcome() is not None:
         endpoint.notify()  # type: ignore[no-untyped-call]
@@ -104,11 +104,11 @@ def _send_task_failure(self: StepFunctionResponse) -> EmptyResult:
 
 
 def _do_not_wait(seconds: float) -> None:
-    """Between two attempts; the States Language itself knows no interval below a second."""
+    """Replaces the wait between two attempts; the States Language has no interval below a second."""
 
 
 def hurried(definition: Definition, heartbeats: Mapping[str, int]) -> Definition:
-    """The same definition with the heartbeats, in seconds, of some callback tasks; the others are patient."""
+    """The same definition with these heartbeats, in seconds, for some callback tasks; the others have long ones."""
     quick = copy.deepcopy(definition)
     for name, state in quick["States"].items():
         if state.get("Resource") == CALLBACK:

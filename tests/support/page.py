@@ -1,4 +1,4 @@
-"""The customer's page in a browser, with an API whose answers the test decides: any state, at once."""
+"""The customer's page in a browser, with an API whose answers the test sets, so that any state can be shown at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = Callable[[str, str, Any], tuple[int, Any]]
 
 
 def token(seconds: float = 3600, **claims: Any) -> str:
-    """An unsigned identity token: the page reads it, and only servers verify it."""
+    """An unsigned identity token: the page only reads it; servers verify it."""
     body = {"exp": time.time() + seconds, "email": EMAIL, "email_verified": True, **claims}
     return f"e30.{base64.urlsafe_b64encode(json.dumps(body).encode()).decode().rstrip('=')}.x"
 
@@ -29,7 +29,7 @@ TOKENS = {"id_token": token(), "refresh_token": "refresh"}
 
 
 class FakeApi:
-    """Answers by method and path; a path without an answer is 404. `down`: nothing answers at all."""
+    """Answers by method and path; a path without an answer gets 404. `down`: no request is answered."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Any] = {("GET", "/jobs"): {"jobs": [], "next": None}}
@@ -57,12 +57,12 @@ class FakeApi:
         route.fulfill(status=status, headers=headers, json=answer)
 
     def sent(self, method: str, path: str) -> list[Any]:
-        """The bodies of the calls of one route so far."""
+        """The bodies of the calls to one route so far."""
         return [body for *route, body in self.calls if route == [method, path]]
 
 
 def _content(request: Any) -> Any:
-    """The JSON of a request; None for one without any, and for the bytes of a file."""
+    """The JSON of a request; None if it has none, and for the bytes of a file."""
     return request.post_data_json if request.headers.get("content-type") == "application/json" else None
 
 
@@ -74,7 +74,7 @@ def stage(name: str, status: str, progress: float = 0.0, **more: Any) -> dict[st
 
 
 def job(status: str = "RUNNING", **more: Any) -> dict[str, Any]:
-    """A job as GET /jobs/{id} shows it."""
+    """A job as GET /jobs/{id} returns it."""
     stages = [stage(name, "WAITING") for name in ("sfm", "3dgs", "compressor")]
     return {
         "jobId": "meadow-0123456789ab", "name": "Große Wiese", "status": status, "stage": None, "progress": 0.0,
@@ -88,8 +88,8 @@ def job(status: str = "RUNNING", **more: Any) -> dict[str, Any]:
 def page_of(
     browser: Any, api: FakeApi, folder: Path, tokens: dict[str, str] | None = None, **configured: str
 ) -> Iterator[tuple[Any, str]]:
-    """A fresh page and its address. `tokens`: whose page it is; without any, nobody is signed in; `configured`: more
-    of its config.json."""
+    """A fresh page and its address. `tokens`: those of the signed-in user; without any, nobody is signed in;
+    `configured`: further entries of its config.json."""
     config = {
         "apiUrl": API,
         "clientId": "client",
@@ -110,7 +110,7 @@ def page_of(
 
 
 def go_home(page: Any) -> None:
-    """Open the page of new scenes and wait until it listens: what is chosen or sent before is lost."""
+    """Opens the page for new scenes and waits until its event handlers are set: earlier input would be lost."""
     page.goto(page.home)
     page.wait_for_selector("#home:not([hidden])")
 

@@ -1,4 +1,4 @@
-"""What the API answers the customer's page in its different states, and photos to upload."""
+"""The API's answers for the different states of the customer's page, and photos to upload."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def failed() -> dict[str, Any]:
 
 
 def photos() -> list[dict[str, Any]]:
-    """photos.json of an upload of which structure from motion placed 4 photos of 20."""
+    """photos.json of an upload in which structure from motion placed 4 photos of 20."""
     lost = "matches no other photo: it shows another place, or overlaps too little"
     return [
         {

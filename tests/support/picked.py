@@ -1,4 +1,4 @@
-"""What a ray meets of a splat, and a pick by nine rays, the plain way in float64: the twin of the page's own picking
+"""Depths at which rays meet a splat, and a pick by nine rays, in plain float64: the twin of the page's own picking
 (containers/compressor/viewer/src/measure/picking.mjs)."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Vector = NDArray[np.float64]
 
 
 def met_depths(gaussians: Gaussians, origin: Vector, direction: Vector) -> Vector:
-    """Depths at which a quarter, half and three quarters of a ray's light are gone; infinite where they are not."""
+    """Depths at which a quarter, half and three quarters of a ray's light are absorbed; infinite if they are not."""
     (depths,) = met_by_each(gaussians, [(origin, direction)])
     return depths
 
@@ -52,8 +52,8 @@ def _depths(whitening: Vector, opacities: Vector, relative: Vector, direction: V
 
 @dataclass(frozen=True)
 class Picked:
-    """The plane through what the rays meet: its depth along the middle one, how far from it they meet the splat (RMS),
-    and the median thickness; `whole`: whether every ray meets something."""
+    """The plane through the points where the rays meet the splat: its depth along the middle ray, the RMS distance of
+    the points from it, and the median thickness; `whole`: whether every ray meets something."""
 
     depth: float
     rough: float
@@ -62,7 +62,7 @@ class Picked:
 
 
 def picked_depth(gaussians: Gaussians, origin: Vector, direction: Vector, radius: float | None) -> Picked | None:
-    """None where the middle ray meets nothing; `radius` of the ring, None: two thousandths of the distance."""
+    """None if the middle ray meets nothing; `radius` of the ring: by default two thousandths of the distance."""
     centre = met_depths(gaussians, origin, direction)[1]
     if not np.isfinite(centre):
         return None
@@ -82,7 +82,7 @@ def picked_depth(gaussians: Gaussians, origin: Vector, direction: Vector, radius
 
 
 def moved(picks: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> Vector:
-    """The picks' points (N, 3), each moved at random by its deviations along its ray and aside of it."""
+    """The picks' points (N, 3), each displaced at random by its standard deviations along and across its ray."""
     points = []
     for pick in picks:
         direction = np.array(pick["direction"])

@@ -1,4 +1,4 @@
-"""The pilot of the sample events and his job, as the API and its tests know them."""
+"""The pilot of the sample events and his job, for tests of the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PHOTOS = zip_of(photos(8))
 
 
 def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
-    """The pilot's own, unless its metadata say otherwise."""
+    """Uploads photos that belong to the pilot, unless the metadata name another owner."""
     cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata or {"owner": "pilot-1"})
 
 

@@ -1,7 +1,7 @@
 """The control plane on moto: the committed state machine, the real handlers, and SageMaker played by the test.
 
-A test uploads a file, then plays SageMaker: it waits for jobs and completes, fails or interrupts them. What EventBridge
-would deliver to `report_stage` and `stop_job` is delivered here, at the moment that the test says.
+A test uploads a file, then plays SageMaker: it waits for jobs and completes, fails or interrupts them. What
+EventBridge would deliver to `report_stage` and `stop_job` is delivered here, at the moment that the test chooses.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Ended:
 
 
 class PipelineCloud:
-    """`before[function]`, `after[function]`: what the next calls of that function meet before they run, or after;
+    """`before[function]`, `after[function]`: callables for the next calls of that function, run before or after it;
     each may raise. `calls`: how often each function was called."""
 
     def __init__(self) -> None:
@@ -118,9 +118,9 @@ class PipelineCloud:
     # ── what a customer does ──
 
     def upload(self, name: str, step: PipelineStep, heartbeats: Mapping[str, int] | None = None) -> str:
-        """Upload what `step` begins with and let start_job start the pipeline; returns the job's id.
+        """Uploads a file that fits `step` and lets start_job start the pipeline; returns the job's id.
 
-        `heartbeats`: callback task → seconds, for those that shall not wait long.
+        `heartbeats`: callback task → seconds, for tasks that should time out soon.
         """
         self.calls.clear()
         self._deploy_pipeline(heartbeats or {})
@@ -143,17 +143,17 @@ class PipelineCloud:
         self._await(lambda: run.job_name in self.sagemaker.jobs, f"SageMaker job {run.job_name}")
 
     def await_calls(self, function: str, count: int) -> None:
-        """Wait until `function` was called `count` times since the last upload."""
+        """Waits until `function` has been called `count` times since the last upload."""
         self._await(lambda: self.calls[function] >= count, f"call {count} of {function}")
 
     def await_queue(self, stage: Stage) -> None:
-        """Wait until some run waits for a machine."""
+        """Waits until a run is queued for a machine."""
         runs = StageRuns(boto3.resource("dynamodb").Table("StageRunsTable"))
         self._await(lambda: any(runs.queue(stage)), f"a {stage} run in the queue")
 
     def leave_result(self, run: StageRun) -> None:
-        """Write what the run's container would leave in S3 at its end: of structure from motion, for as many blocks as
-        the test has set (`blocks`)."""
+        """Writes what the run's container would leave in S3 at its end; for structure from motion, with a plan of as
+        many blocks as the test has set (`blocks`)."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
         listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
         result = {**empty_result(output_uri(run, RESULTS)), **LEFT_BEHIND[run.stage], "files": listed}
@@ -162,7 +162,7 @@ class PipelineCloud:
             result["counts"] = {**result["counts"], "blocks": self.blocks}
             plan = json.dumps(strip_of(self.blocks).as_json()).encode()
             self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/{BLOCKS_FILE}", Body=plan)
-        if run.block is not None:  # what is listed is gathered, and must be there
+        if run.block is not None:  # listed files are gathered later, and must exist
             left = {"scene.ply": f"{run.block}".encode()}
             if run.block == COARSE:
                 left[str(BLOCKS_FILE)] = json.dumps(strip_of(self.blocks).as_json()).encode()
@@ -187,14 +187,14 @@ class PipelineCloud:
         self.tell_of_change(run)
 
     def complete_newest_in_silence(self) -> None:
-        """The job that was created last completes, and its event gets lost."""
+        """Completes the job that was created last; its event is lost."""
         run = StageRun.parse(self.sagemaker.created[-1])
         assert run is not None
         self.leave_result(run)
         self.sagemaker.complete(run.job_name)
 
     def fail(self, run: StageRun, reason: str) -> None:
-        """The container leaves `reason`, where SageMaker shows it for that kind of job."""
+        """The container writes `reason`, which SageMaker shows in the field for that kind of job."""
         self.await_job(run)
         if run.stage.kind == "Processing":
             self.sagemaker.fail(run.job_name, ExitMessage=reason)
@@ -224,7 +224,7 @@ class PipelineCloud:
         self.call("report_stage", event)
 
     def tell_of_end(self, ended: Ended) -> dict[str, Any]:
-        """Step Functions' own event of an execution that failed."""
+        """Delivers Step Functions' own event of an execution that failed."""
         event = sample_event("stop_job/execution-aborted")
         event["detail"] |= {"executionArn": self.execution_arn(ended.job_id), "name": ended.job_id}
         event["detail"]["status"] = ended.status
@@ -243,7 +243,7 @@ class PipelineCloud:
         return dict(boto3.resource("dynamodb").Table("JobsTable").get_item(Key={"jobId": job_id})["Item"])
 
     def end(self, job_id: str) -> Ended:
-        """Wait for the job's execution to end."""
+        """Waits for the job's execution to end."""
         arn = self.execution_arn(job_id)
         self._await(lambda: not self._runs(arn), f"the end of {job_id}", lambda: self._state(arn))
         described = self._describe(arn)
@@ -257,11 +257,11 @@ class PipelineCloud:
         )
 
     def told_since(self, job_id: str) -> list[dict[str, Any]]:
-        """Status events that came since the last look, oldest first."""
+        """Status events that arrived since the last call, oldest first."""
         return self._published(job_id)
 
     def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the real handler, between the incidents that the test has put in its way."""
+        """Invokes the real handler, with the incidents that the test has scheduled before and after it."""
         self.calls[function] += 1
         _meet(self.before.get(function))
         with self._one_at_a_time:  # moto reads its items while another thread writes them
@@ -311,7 +311,7 @@ class PipelineCloud:
         return dict(self._stepfunctions.describe_execution(executionArn=arn))
 
     def _states(self, arn: str) -> Iterator[str]:
-        """But those of a Map's items, which run side by side."""
+        """Without those of a Map's items, which run in parallel."""
         history = self._stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)
         own = load_pipeline()["States"]
         for event in history["events"]:
@@ -322,10 +322,10 @@ class PipelineCloud:
         return f"in {(['no state', *self._states(arn)])[-1]}"
 
     def _published(self, job_id: str) -> list[dict[str, Any]]:
-        """Drain the queue; other jobs have ended and been drained before."""
+        """Drains the queue; other jobs have ended, and their events were drained before."""
         published: list[dict[str, Any]] = []
         while messages := self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10).get("Messages"):
-            # moto leaves the account out
+            # moto omits the account
             published += [{"account": "123456789012", **json.loads(message["Body"])} for message in messages]
             for message in messages:
                 self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -343,7 +343,7 @@ class PipelineCloud:
 
 @contextmanager
 def pipeline_cloud() -> Iterator[PipelineCloud]:
-    """A fresh cloud, with the handlers' settings and clients made for it and forgotten afterwards."""
+    """A fresh cloud; the handlers' settings and clients are made for it and cleared afterwards."""
     held: list[PipelineCloud] = []
 
     def invoking(function: str) -> Invoke:
@@ -368,7 +368,7 @@ def _client(cloud: PipelineCloud, service: str) -> Any:
 
 
 def forget() -> None:
-    """Drop what warm functions keep."""
+    """Clears what warm functions keep."""
     for name in HANDLERS:
         for member in vars(importlib.import_module(f"{name}.handler")).values():
             if hasattr(member, "cache_clear"):

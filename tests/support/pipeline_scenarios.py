@@ -13,7 +13,7 @@ from tests.support.moto_states import LambdaFault
 from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with
 
 NAMES = {stage: stage.state_key.capitalize() for stage in Stage}
-# the step that begins with a stage, so that a scenario about that stage runs no other before it
+# the step that begins with a stage, so that a scenario about that stage runs no other stage before it
 STEP_OF = {step.first: step for step in PipelineStep if step.asked_for}
 REASONS = {
     Stage.SFM: ("NO_OVERLAP", "12 of 12 photos match no other photo"),
@@ -34,7 +34,7 @@ def succeeding(step: PipelineStep, name: str) -> Scenario:
 
 
 def failing(stage: Stage) -> Scenario:
-    """The stage names what is wrong with the customer's photos."""
+    """The stage reports what is wrong with the customer's photos."""
 
     def play(cloud: PipelineCloud) -> Ended:
         job_id = cloud.upload(f"failing-{stage}", STEP_OF[stage])
@@ -46,7 +46,7 @@ def failing(stage: Stage) -> Scenario:
 
 
 def stalling(stage: Stage) -> Scenario:
-    """The job runs, but says nothing any more."""
+    """The job runs, but sends no more progress events."""
 
     def play(cloud: PipelineCloud) -> Ended:
         job_id = cloud.upload(f"stalling-{stage}", STEP_OF[stage], hurry(stage))
@@ -62,7 +62,7 @@ def stalling(stage: Stage) -> Scenario:
 
 
 def unheard(stage: Stage) -> Scenario:
-    """The job completes, but no event says so."""
+    """The job completes, but its event is lost."""
 
     def play(cloud: PipelineCloud) -> Ended:
         cloud.after["run_stage"] = [cloud.complete_newest_in_silence]
@@ -74,7 +74,7 @@ def unheard(stage: Stage) -> Scenario:
 
 
 def unsettled(stage: Stage) -> Scenario:
-    """The stage fails, and the function that should settle it fails too, as often as it is asked."""
+    """The stage fails, and settle_stage fails, too, at every attempt."""
 
     def play(cloud: PipelineCloud) -> Ended:
         cloud.before["settle_stage"] = [failing_with(RuntimeError("no table"))] * 6
@@ -88,7 +88,7 @@ def unsettled(stage: Stage) -> Scenario:
 
 
 def undelivered(cloud: PipelineCloud) -> Ended:
-    """A result is gone when it is to be delivered."""
+    """A result is missing when it is to be delivered."""
     job_id = cloud.upload("undelivered", PipelineStep.TRAINING)
     training, compressor = (first_run(job_id, stage) for stage in (Stage.TRAINING, Stage.COMPRESSOR))
     cloud.complete(training)
@@ -98,7 +98,7 @@ def undelivered(cloud: PipelineCloud) -> Ended:
 
 
 def queueing(cloud: PipelineCloud) -> Ended:
-    """No quota for one more machine at first."""
+    """At first, the quota has no room for another machine."""
     cloud.sagemaker.refuse_next("ResourceLimitExceeded")
     job_id = cloud.upload("queueing", PipelineStep.COMPRESSION)
     cloud.await_queue(Stage.COMPRESSOR)
@@ -116,7 +116,7 @@ def throttled(cloud: PipelineCloud) -> Ended:
 
 
 def out_of_memory(times: int) -> Scenario:
-    """The GPU's memory does not do."""
+    """The GPU's memory is too small."""
 
     def play(cloud: PipelineCloud) -> Ended:
         job_id = cloud.upload(f"out-of-memory-{times}", PipelineStep.TRAINING)
@@ -131,7 +131,7 @@ def out_of_memory(times: int) -> Scenario:
 
 
 def interrupted(cloud: PipelineCloud) -> Ended:
-    """Spot capacity is taken away twice; what the ended jobs say afterwards is old news."""
+    """Spot capacity is taken away twice; later events of the ended jobs are ignored."""
     job_id = cloud.upload("interrupted", PipelineStep.TRAINING)
     runs = [StageRun(job_id=job_id, stage=Stage.TRAINING, attempt=attempt) for attempt in (1, 2, 3)]
     cloud.interrupt(runs[0])
@@ -160,7 +160,7 @@ def invoked_twice(cloud: PipelineCloud) -> Ended:
 
 
 def invoked_too_late(cloud: PipelineCloud) -> Ended:
-    """The same, but the job is over before the retry: no further event comes."""
+    """As above, but the job ends before the retry: no further event arrives."""
 
     def complete_and_fail() -> None:
         cloud.complete_newest_in_silence()
@@ -178,7 +178,7 @@ def invoked_in_vain(cloud: PipelineCloud) -> Ended:
 
 
 def broken(cloud: PipelineCloud) -> Ended:
-    """A fault of our own in the function that starts the stage."""
+    """A bug of our own in the function that starts the stage."""
     cloud.before["run_stage"] = [failing_with(KeyError("results_bucket"))] * 7
     return cloud.end(cloud.upload("broken", PipelineStep.COMPRESSION))
 
@@ -197,7 +197,7 @@ def progressing(cloud: PipelineCloud) -> Ended:
 
 
 def repeated(cloud: PipelineCloud) -> Ended:
-    """EventBridge delivers each end twice, and once more when the execution is long over."""
+    """EventBridge delivers each end twice, and once more long after the execution has ended."""
     job_id = cloud.upload("repeated", PipelineStep.TRAINING)
     runs = [first_run(job_id, stage) for stage in PipelineStep.TRAINING.stages]
     for run in runs:
@@ -215,8 +215,8 @@ def training_of(job_id: str, block: BlockName, attempt: int = 1) -> StageRun:
 
 
 def large(name: str, blocks: int, train: Callable[[PipelineCloud, str], bool], coarse: bool = True) -> Scenario:
-    """A large flight up to its coarse model (`coarse`: that is trained, too); `train` plays on and says whether the
-    compression comes after it."""
+    """A large flight up to its coarse model (`coarse`: which is trained, too); `train` continues from there and
+    returns whether compression follows."""
 
     def play(cloud: PipelineCloud) -> Ended:
         cloud.blocks = blocks
@@ -235,7 +235,7 @@ def large(name: str, blocks: int, train: Callable[[PipelineCloud, str], bool], c
 
 
 def all_blocks(cloud: PipelineCloud, job_id: str) -> bool:
-    """One is interrupted, and tried again."""
+    """All blocks succeed; one is interrupted first and retried."""
     cloud.interrupt(training_of(job_id, 2))
     for run in (training_of(job_id, 1), training_of(job_id, 3), training_of(job_id, 2, 2)):
         cloud.complete(run)
@@ -243,7 +243,7 @@ def all_blocks(cloud: PipelineCloud, job_id: str) -> bool:
 
 
 def one_lost(cloud: PipelineCloud, job_id: str) -> bool:
-    """The last of ten blocks fails, and once more."""
+    """The last of ten blocks fails, and its retry fails, too."""
     for block in range(1, 10):
         cloud.complete(training_of(job_id, block))
     for attempt in (1, 2):
@@ -252,14 +252,14 @@ def one_lost(cloud: PipelineCloud, job_id: str) -> bool:
 
 
 def too_many_lost(cloud: PipelineCloud, job_id: str) -> bool:
-    """One of two fails; the other goes on to its end."""
+    """One of two blocks fails; the other continues to its end."""
     cloud.fail(training_of(job_id, 2), "DISK_FULL: 100 GiB were not enough")
     cloud.complete(training_of(job_id, 1))
     return False
 
 
 def cannot_weigh(cloud: PipelineCloud, job_id: str) -> bool:
-    """The function that weighs the blocks fails as often as it is asked."""
+    """The function that weighs the blocks fails at every attempt."""
     cloud.before["settle_stage"] = [failing_with(RuntimeError("no table"))] * 6
     for block in (1, 2):
         cloud.complete(training_of(job_id, block))
@@ -277,7 +277,7 @@ def coarse_unsettled(cloud: PipelineCloud, job_id: str) -> bool:
 
 
 def coarse_unheard(cloud: PipelineCloud, job_id: str) -> bool:
-    """The coarse model's end is reported by no event."""
+    """The event of the coarse model's end is lost."""
     run = training_of(job_id, COARSE)
     cloud.await_job(run)
     cloud.leave_result(run)
@@ -330,7 +330,7 @@ def complete_rest(cloud: PipelineCloud, job_id: str, stages: tuple[Stage, ...]) 
 
 
 class Played:
-    """Every scenario that a test asks for, played once."""
+    """Runs every scenario that a test asks for, once."""
 
     def __init__(self, cloud: PipelineCloud) -> None:
         self.cloud = cloud

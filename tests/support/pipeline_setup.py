@@ -1,4 +1,4 @@
-"""What the control plane on moto (pipeline_cloud.py) is made of: names, settings, uploads, results."""
+"""Parts of the control plane on moto (pipeline_cloud.py): names, settings, uploads, results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.sam_template import Template
 UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
 ROLE = "arn:aws:iam::123456789012:role/test-role"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:{}"
-# what each stage leaves, as far as the delivery and the report read it (docs/contracts.md)
+# each stage's output, as far as delivery and report read it (docs/contracts.md)
 LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
     Stage.SFM: {"counts": {"photos": 5, "registered": 5, "points": 900}, "metrics": {"gpsRms": 0.4}},
     Stage.TRAINING: {"counts": {"gaussians": 1000, "steps": 300}, "metrics": {"psnr": 24.0, "ssim": 0.8}},
@@ -28,7 +28,7 @@ LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
 
 
 def with_names_filled_in(pipeline: Definition) -> str:
-    """DefinitionSubstitutions, as CloudFormation fills them in."""
+    """Fills in DefinitionSubstitutions, as CloudFormation does."""
     functions = {"RunStage": "run_stage", "SettleStage": "settle_stage", "Deliver": "deliver"}
     values = {f"{name}FunctionArn": ARN.format(function) for name, function in functions.items()}
     definition = json.dumps(pipeline)
@@ -38,7 +38,7 @@ def with_names_filled_in(pipeline: Definition) -> str:
 
 
 def settings_of(pipeline_arn: str) -> dict[str, str]:
-    """What the template gives the functions, for this cloud."""
+    """The settings that the template gives the functions, for this cloud."""
     template = Template.load()
     machines = {
         f"{stage.state_key.upper()}_INSTANCE_TYPES": template.parameters[f"{stage.state_key.title()}InstanceTypes"][

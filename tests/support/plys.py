@@ -1,4 +1,4 @@
-"""PLY files by their headers: what splat tools export, and the meshes and point clouds that are sent instead."""
+"""PLY files by their headers: what splat tools export, and meshes and point clouds that are uploaded by mistake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POINT_CLOUD = (*POSITION, "nx", "ny", "nz", "red", "green", "blue")
 
 
 def ply_of(properties: Sequence[str] = GAUSSIAN, count: int = 4, promised: int | None = None, faces: int = 0) -> bytes:
-    """Binary, all values 0; `promised`: the count that the header names, if another."""
+    """A binary PLY with all values 0; `promised`: the count in the header, if it differs."""
     header = [
         *("ply", "format binary_little_endian 1.0", f"element vertex {count if promised is None else promised}"),
         *(f"property float {name}" for name in properties),
@@ -23,7 +23,7 @@ def ply_of(properties: Sequence[str] = GAUSSIAN, count: int = 4, promised: int |
     return "\n".join(header).encode() + bytes(4 * len(properties) * count) + face * faces
 
 
-# by name, as far as the header says
+# by name, with only the header's contents
 NO_SPLATS = {
     "a mesh": ply_of(POSITION, faces=2),
     "a point cloud": ply_of(POINT_CLOUD),

@@ -13,7 +13,7 @@ def command_of(pid: int) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Neither gone nor a zombie that waits for its parent; a zombie whose threads still end holds its sockets yet."""
+    """True for a running process, and for a zombie whose threads are still ending: it still holds its sockets."""
     try:
         ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         return not ended or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1

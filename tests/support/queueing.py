@@ -1,4 +1,4 @@
-"""Tasks that ask for a machine, and what a look at the queue serves."""
+"""Tasks that ask for a machine, and what dispatch starts from the queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UPLOADED = "2026-05-04T10:{:02d}:00Z"
 def ask(
     number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard", owner: str | None = "alice"
 ) -> None:
-    """The task of the job that was uploaded at `number` past ten."""
+    """Asks for a machine for the task of the job that was uploaded at `number` minutes past ten."""
     event = ask_for(stage, token or f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
     event["job"]["options"]["quality"] = quality
@@ -40,7 +40,7 @@ def look_round() -> list[str]:
 
 
 class Clock:
-    """Stands still unless a test lets time pass."""
+    """A clock that stands still unless a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1_777_000_000.0

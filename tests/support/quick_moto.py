@@ -1,6 +1,7 @@
-"""moto with the same answers in about two thirds of the CPU time: most of what the unit tests take is its own.
+"""Speed up moto, with the same answers in about two thirds of the CPU time: moto's own code is most of the unit tests'
+time.
 
-Held to moto's own code by tests/unit/functions/test_quick_moto.py.
+tests/unit/functions/test_quick_moto.py compares it with moto's own code.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from moto.dynamodb.parsing.validators import ActionCountValidator
 
 _KEPT = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 moto_writes = BaseJSONSerializer._serialize_type_structure
-ast_nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")  # moto's types leave it out
+ast_nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")  # moto's type hints lack it
 moto_traverses = ast_nodes.DepthFirstTraverser.traverse_node_recursively
 moto_counts = ActionCountValidator.verify_action_counts
-_descends: dict[Any, bool] = {}  # by class and base classes
+_descends: dict[Any, bool] = {}  # whether a class descends from base classes, by both
 
 
 def quicken() -> None:
-    """Replace what moto does anew for each cloud and each value."""
-    # a mock registers 1,288 URLs, the same each time
+    """Caches what moto computes anew for each cloud and each value."""
+    # each mock registers the same 1,288 URLs
     models.CallbackResponse = cache(models.CallbackResponse)  # type: ignore[attr-defined, assignment]
     BaseJSONSerializer._serialize_type_structure = write  # type: ignore[method-assign]
     ast_nodes.DepthFirstTraverser.traverse_node_recursively = traverse
@@ -31,7 +32,7 @@ def quicken() -> None:
 
 
 def write(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
-    """Write a DynamoDB value as it is kept; moto looks for each of ten types under up to eight spellings."""
+    """Serialise a DynamoDB value as it is stored; moto tries each of ten types in up to eight spellings."""
     kept = _kept(value) if shape.name == "AttributeValue" else None
     if kept is None:
         moto_writes(self, serialized, value, shape, key)
@@ -40,8 +41,8 @@ def write(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key
 
 
 def traverse(self: Any, node: Any, child_id: int = -1) -> Any:
-    """Process an update expression's nodes, the deepest first; moto builds the table of a traverser's processors anew
-    for each node, and asks abstract classes of it."""
+    """Process an update expression's nodes, the deepest first; moto rebuilds the table of a traverser's processors for
+    each node, and checks it against abstract classes."""
     processed = vars(self).get("processed")
     if processed is None:
         processed = self.processed = self.nodes_to_be_processed()
@@ -59,7 +60,7 @@ def traverse(self: Any, node: Any, child_id: int = -1) -> Any:
 
 
 def count(self: Any, node: Any) -> Any:
-    """Check how often each clause occurs: in the whole expression alone, of which moto checks each tail as well."""
+    """Check how often each clause occurs, once for the whole expression; moto checks each tail of it as well."""
     return node if node.parent else moto_counts(self, node)
 
 
@@ -71,7 +72,7 @@ def _is_a(kind: Any, bases: Any) -> bool:
 
 
 def _kept(value: Any) -> dict[str, Any] | None:
-    """A copy of a DynamoDB value; None where it holds what moto writes otherwise (bytes, sets)."""
+    """A copy of a DynamoDB value; None if it contains types that moto serialises differently (bytes, sets)."""
     if type(value) is not dict or len(value) != 1:
         return None
     ((kind, held),) = value.items()

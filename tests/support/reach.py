@@ -1,8 +1,8 @@
-"""Which code of functions/ a handler can reach, from its syntax alone.
+"""Find the code of functions/ that a handler can reach, by parsing it.
 
-A function or method counts as reached when reached code mentions its name (as a name, an attribute or a string), a
-class when its name is mentioned: then its constructor runs, and its other methods wait to be mentioned in turn. That
-is a little more than what really runs, never less.
+A function or method counts as reached if reached code contains its name (as a name, an attribute or a string), a class
+if its name occurs: then its constructor counts as reached, and its other methods only once their names occur, too.
+That includes a little more than what really runs, never less.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Reached:
-    """What reached code says: names and attributes, whole strings, and f-strings with None for each blank."""
+    """The contents of reached code: names, attributes, whole strings, and f-strings with None for each placeholder."""
 
     names: frozenset[str]
     strings: frozenset[str]
@@ -28,7 +28,7 @@ class Reached:
 
 @cache
 def reached_from(module: str) -> Reached:
-    """Everything that the code reached from the top level and the `handler` of `module` (dotted) says."""
+    """The contents of all code reached from the top level and the `handler` of `module` (dotted)."""
     modules = _imported_modules(module)
     definitions = [found for name in sorted(modules) for found in _definitions(_tree(name))]
     top_levels = [node for name in sorted(modules) for node in _top_level(_tree(name))]
@@ -51,7 +51,7 @@ def reached_from(module: str) -> Reached:
 
 
 def _is_route(found: _Definition) -> bool:
-    """Whether its decorator hands it to the API's resolver, which calls it by no name: `@app.get(…)`."""
+    """Whether its decorator registers it with the API's resolver, so that it is never called by name: `@app.get(…)`."""
     called = [node.func if isinstance(node, ast.Call) else node for node in found.decorator_list]
     return any(
         isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "app"
@@ -89,14 +89,14 @@ def _definitions(tree: ast.AST) -> list[_Definition]:
 
 
 def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
-    """What runs when the module is imported; importing a name is not yet using it."""
+    """What runs when the module is imported; importing a name does not count as using it."""
     for statement in tree.body:
         if not isinstance(statement, (*_Definition.__args__, ast.Import, ast.ImportFrom)):
             yield from ast.walk(statement)
 
 
 def _own_nodes(definition: _Definition) -> Iterator[ast.AST]:
-    """The nodes of a definition without those of functions and classes inside it (reached on their own)."""
+    """The nodes of a definition without those of the functions and classes inside it, which are reached separately."""
     waiting: list[ast.AST] = list(ast.iter_child_nodes(definition))
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Receiver of webhooks on loopback, which verifies as any receiver would and answers what the test sets."""
+"""A receiver of webhooks on loopback, which verifies as any receiver would and sends the answers that the test sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Call:
     body: bytes
 
     def verified(self, secret: str) -> bool:
-        """As https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md has it."""
+        """Verifies a call by https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
         signed = ".".join((self.headers["webhook-id"], self.headers["webhook-timestamp"], self.body.decode()))
         key = base64.b64decode(secret.removeprefix("whsec_"))
         expected = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
@@ -30,7 +30,7 @@ class Call:
 
 @dataclass
 class Receiver:
-    """`answers`: the statuses to answer first; 204 after those, or `always`."""
+    """`answers`: the statuses to answer first; then 204, or `always`."""
 
     url: str
     answers: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ def receiver(*answers: int, always: int = 204) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Logs nothing."""
 
     with serving(Handler) as url:
         hook = Receiver(url, list(answers), always)

@@ -1,4 +1,4 @@
-"""Stage runs as the state machine asks for them, and what their jobs leave in S3."""
+"""Stage runs as the state machine requests them, and what their jobs leave in S3."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def job_name(stage: Stage = Stage.SFM, attempt: int = 1) -> str:
 
 
 def output_of(stage: Stage = Stage.SFM, attempt: int = 1) -> str:
-    """Where docs/contracts.md says that the run's output is."""
+    """The location of the run's output by docs/contracts.md."""
     folder = f"s3://{RESULTS}/{'jobs' if stage.spec.kept else 'intermediates'}/{JOB_ID}/{stage}/{{attempt}}"
     return OUTPUTS.get(stage, folder).format(attempt=attempt)
 
@@ -41,7 +41,7 @@ def ask_for(stage: Stage = Stage.SFM, token: str = "token-1") -> dict[str, Any]:
 
 
 def token_of(cloud: Cloud, stage: Stage = Stage.SFM, attempt: int = 1) -> str | None:
-    """The token that waits for the run."""
+    """The task token of the run."""
     key = {"jobId": JOB_ID, "stageRun": f"{stage}#{attempt:04d}"}
     item = cloud.table("stage-runs").get_item(Key=key).get("Item")
     return None if item is None else str(item["taskToken"])
@@ -50,7 +50,7 @@ def token_of(cloud: Cloud, stage: Stage = Stage.SFM, attempt: int = 1) -> str | 
 def job_changed(
     stage: Stage = Stage.SFM, attempt: int = 1, name: str | None = None, status: str = "Completed"
 ) -> dict[str, Any]:
-    """SageMaker's event that the run's job changed its state. It says `status`, whatever became of the job."""
+    """SageMaker's event about a change of the run's job. It contains `status`, whatever the job's real status."""
     event = sample_event("report_stage/processing-completed")
     kind = stage.kind
     event["detail-type"] = f"SageMaker {kind} Job State Change"
@@ -59,5 +59,5 @@ def job_changed(
 
 
 def waiting(stage: Stage, cloud: Cloud) -> list[str]:
-    """The SageMaker job names of the runs that wait for a machine, in their order."""
+    """The SageMaker job names of the queued runs, in the queue's order."""
     return [waiting.run.job_name for waiting in StageRuns(cloud.table("stage-runs")).queue(stage)]

@@ -1,4 +1,4 @@
-"""The local SageMaker with tiny programs for containers and moto for S3."""
+"""The local SageMaker with tiny programs instead of containers, and moto for S3."""
 
 import sys
 import time
@@ -55,7 +55,7 @@ SESSION = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y", region
 
 
 class Bench:
-    """A SageMaker server on a free port with moto's S3 behind it, and the events it announced."""
+    """A SageMaker server on a free port with moto's S3 behind it, and the events that it published."""
 
     def __init__(self, folder: Path, spot: SpotMarket = CALM) -> None:
         self.s3 = SESSION.client("s3")
@@ -110,7 +110,7 @@ class Bench:
         return self._client
 
     def open_client(self) -> None:
-        """Outside moto, so that the calls go over HTTP."""
+        """A client created outside moto, so that its calls use HTTP."""
         self._client = Address(0, self.server.port).client("sagemaker")
 
     def end_of(self, kind: str, name: str, timeout: float = 60.0) -> dict[str, Any]:

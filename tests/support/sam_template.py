@@ -1,4 +1,4 @@
-"""template.yaml as tests read it: CloudFormation's short tags written out, functions with what is theirs."""
+"""template.yaml as tests read it: CloudFormation's short tags written in full, functions with their own properties."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Knows !Ref, !Sub, !GetAtt and their like."""
+    """A YAML loader for !Ref, !Sub, !GetAtt and similar tags."""
 
 
 def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class Function:
         return self.handler_module.partition(".")[0]
 
     def load(self) -> ModuleType:
-        """The module of its handler. Raises ImportError where Lambda would."""
+        """The module of its handler. Raises ImportError if Lambda would."""
         return importlib.import_module(self.handler_module)
 
     def settings(self) -> list[type[Settings]]:
-        """The settings that its handler reads; those that they extend are part of them."""
+        """The settings that its handler reads, including those of base classes."""
         members = vars(self.load()).values()
         classes = [member for member in members if isinstance(member, type) and issubclass(member, Settings)]
         return [
@@ -91,7 +91,7 @@ class Template:
 
     @classmethod
     def load(cls) -> Template:
-        return cls(deepcopy(_content()))  # SAM's translator changes what it is given
+        return cls(deepcopy(_content()))  # SAM's translator modifies its input
 
     @property
     def parameters(self) -> dict[str, Any]:

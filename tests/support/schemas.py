@@ -1,4 +1,4 @@
-"""What stages leave, held against the contract's schemas (contract/schemas.py)."""
+"""Check the stages' output against the contract's schemas (contract/schemas.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contract.schemas import schemas
 
 
 def faults(name: str, document: Any) -> list[str]:
-    """What is wrong with a document by the schema `<name>.schema.json`."""
+    """The violations of the schema `<name>.schema.json` in a document."""
     validator = Draft202012Validator(schemas()[f"{name}.schema.json"])
     return [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(document)]
 

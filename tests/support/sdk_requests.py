@@ -1,7 +1,9 @@
-"""What the SageMaker SDK sends for the parameters of our requests; runs in the build environment, which has the SDK.
+"""The SageMaker SDK's requests for the parameters of our requests; runs in the build environment, which contains the
+SDK.
 
-Reads {"processing": request, "training": request} on standard input and writes the SDK's requests in the same form.
-With an argument, the command line of `scripts.run_stage` as JSON: what that sends where these are the earlier runs.
+Reads {"processing": request, "training": request} from standard input and writes the SDK's requests in the same form.
+With an argument, the command line of `scripts.run_stage` as JSON, it writes what that sends if these are the earlier
+runs.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from scripts import run_stage
 
 
 class Recorder:
-    """In place of boto3's SageMaker client: keeps what it is asked to create."""
+    """Replaces boto3's SageMaker client: records the Create requests."""
 
     def __init__(self) -> None:
         self.requests: dict[str, Any] = {}

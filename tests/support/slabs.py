@@ -1,4 +1,4 @@
-"""A splat of flat slabs whose surfaces lie where a survey would have them: a yard with a box on it."""
+"""A splat of flat slabs whose surfaces lie at surveyed heights: a yard with a box on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPACING = 0.025
 
 
 def slabs() -> Codes:
-    """Opaque Gaussians as flat as the surfaces that they lie on: yard, top and walls."""
+    """Opaque Gaussians, flat along the surfaces on which they lie: yard, top and walls."""
     x, y, height = BOX
     yard = _grid((-1.6, 1.6), (-1.6, 1.6))
     yard = yard[(np.abs(yard[:, 0]) > x) | (np.abs(yard[:, 1]) > y)]
@@ -42,7 +42,7 @@ def slabs() -> Codes:
     scales[np.arange(len(means)), thin] = 0
     book = np.full(256, math.log(SCALE), np.float32)
     book[0] = math.log(SCALE / 100)
-    quats = np.full((len(means), 4), 128, np.uint8)  # upright, to a part in 180
+    quats = np.full((len(means), 4), 128, np.uint8)  # upright, to within 1/180
     quats[:, 3] = 252
     chequer = (np.floor(4 * means).astype(int).sum(axis=1) % 2) * 40
     colours = np.column_stack([bright - chequer] * 3 + [np.full(len(means), 250)]).astype(np.uint8)
@@ -54,6 +54,6 @@ def slabs() -> Codes:
 
 
 def _grid(one: tuple[float, float], two: tuple[float, float]) -> np.ndarray:
-    """Points (N, 2) all over a rectangle."""
+    """Points (N, 2) on a grid over a rectangle."""
     rows = [np.linspace(low, high, round((high - low) / _SPACING) + 1) for low, high in (one, two)]
     return np.stack(np.meshgrid(*rows), axis=-1).reshape(-1, 2)

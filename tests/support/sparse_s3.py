@@ -1,4 +1,4 @@
-"""An S3 object of any size that is zeros but for some pieces, fetched by ranges. Knows what was fetched."""
+"""An S3 object of any size that is all zeros except for some pieces, read by ranges. It records what was read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", version_id="v1", e
 
 
 class SparseS3:
-    """get_object alone, with a range. `tail`: its last bytes; `pieces`: others, by where they begin."""
+    """Only get_object, with a range. `tail`: the object's last bytes; `pieces`: others, by their start."""
 
     def __init__(self, size: int, tail: bytes = b"", pieces: Mapping[int, bytes] | None = None) -> None:
         self.size = size
@@ -41,5 +41,5 @@ def ranged(s3: SparseS3) -> BinaryIO:
 
 
 def uploaded(body: bytes) -> BinaryIO:
-    """An object of this content, as preflight reads it."""
+    """An object with this content, as preflight reads it."""
     return ranged(SparseS3(len(body), body))

@@ -1,4 +1,4 @@
-"""Splats for tests of the compressor, and what such tests know of one without rendering it."""
+"""Splats for tests of the compressor, and what such tests know about them without rendering."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.surroundings import Surroundings
 from tests.support.gaussians import gaussians_of
 
-# of the village: east and north of its middle, height, colour
+# of the village: position east and north of its middle, height, colour
 TOWERS = (
     ((-1, -1), 1.6, (0.8, 0.2, 0.15)),
     ((1.2, -0.4), 1.0, (0.15, 0.3, 0.8)),
@@ -22,7 +22,7 @@ TOWERS = (
 
 
 def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
-    """Every number counts alike, in every direction."""
+    """Every number has the same sensitivity, in every direction."""
     directions = np.zeros((count, 16), np.float32)
     directions[:, 0] = value
     return Sensitivity(
@@ -36,12 +36,12 @@ def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
 
 
 def leaves(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the tree in a lod-meta.json, in their order."""
+    """The leaves of the tree in a lod-meta.json, in order."""
     return [leaf for child in node["children"] for leaf in leaves(child)] if "children" in node else [node]
 
 
 def make_splat(count: int = 400, degree: int = 1, seed: int = 0) -> Gaussians:
-    """A bumpy coloured sheet about the origin, z up, seen well from anywhere above."""
+    """A bumpy coloured sheet around the origin, z up, visible from anywhere above."""
     rng = np.random.default_rng(seed)
     ground = rng.uniform(-2, 2, (count, 2))
     height = 0.3 * np.sin(2 * ground[:, :1]) * np.cos(1.5 * ground[:, 1:])
@@ -58,7 +58,7 @@ def make_splat(count: int = 400, degree: int = 1, seed: int = 0) -> Gaussians:
 def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:
     """A chequered floor with three coloured towers, standing upright along `up`; nothing in it is symmetric.
 
-    Of 6,300 Gaussians, or `finer`² times as many that are as many times smaller.
+    It has 6,300 Gaussians, or `finer`² times as many that are smaller by the factor `finer`.
     """
     rng = np.random.default_rng(7)
     row = np.linspace(-2, 2, 60 * finer)
@@ -86,7 +86,7 @@ def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:
 
 
 def village_surroundings(up: NDArray[np.float64]) -> Surroundings:
-    """Of the village: grass as far as one sees, under a sky that changes from the horizon to the zenith."""
+    """The surroundings of the village: grass to the horizon, and a sky that changes from the horizon to the zenith."""
     footprint = footprint_of(village(up).means.astype(np.float64), [], up)
     ground, horizon, zenith = np.array([[0.36, 0.42, 0.26], [0.85, 0.84, 0.8], [0.4, 0.55, 0.75]])
     return footprint.surroundings(ground, horizon, zenith, photographed=False)

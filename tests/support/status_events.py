@@ -17,7 +17,7 @@ _formats = FormatChecker(formats=())
 
 @_formats.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
-    """RFC 3339: a date-time without a zone is no moment."""
+    """RFC 3339: a date-time without a time zone is not allowed."""
     return not isinstance(value, str) or ("T" in value and datetime.fromisoformat(value).tzinfo is not None)
 
 
@@ -27,7 +27,7 @@ def validator() -> Draft202012Validator:
 
 
 def faults(event: dict[str, Any]) -> list[str]:
-    """What is wrong with an event as a subscriber receives it; nothing for a valid one."""
+    """What is wrong with an event as a subscriber receives it; an empty list for a valid one."""
     return [f"{fault.json_path}: {fault.message}" for fault in validator().iter_errors(event)]
 
 

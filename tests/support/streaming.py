@@ -1,7 +1,7 @@
-"""S3 and the API around the page of a streamed scene, as strict as they are.
+"""S3 and the API around the page of a streamed scene, as strict as the real ones.
 
-A bucket that answers 403 to whatever is not signed by the present key, and an API of another origin that signs, with no
-more leave for other origins than template.yaml gives.
+A bucket that answers 403 to requests that are not signed by the current key, and an API of another origin that signs
+links and allows other origins only what template.yaml allows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EYE = 0.4 * UP + 4.6 * np.array([0.42, -0.9, 0.0]) + 2.2 * UP
 LIMITS = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
 DRAWN = "(window.spaceport?.viewer.app.stats.frame.gsplats ?? 0)"
 
-# a phone as engines know one, and the network that it has
+# a phone as browser engines emulate it, and its network
 PHONE: dict[str, Any] = {
     "user_agent": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/130.0 Mobile Safari/537.36",
@@ -51,7 +51,7 @@ MEGABITS, ROUND_TRIP_MS = 10, 40
 
 
 def throttle(context: Any, page: Any) -> None:
-    """A phone's network for `page`, by the DevTools protocol."""
+    """Limits `page` to a phone's network, by the DevTools protocol."""
     session = context.new_cdp_session(page)
     session.send("Network.enable")
     rate = MEGABITS * 1e6 / 8
@@ -63,8 +63,8 @@ def throttle(context: Any, page: Any) -> None:
 
 @dataclass
 class Bucket:
-    """Which signature is good, and what was asked for: path, whether it was let in. Parts of the finest level are not
-    answered before `finest` is set."""
+    """Which signature is valid, and what was requested: path, and whether it was allowed. Requests for the finest
+    level are answered only once `finest` is set."""
 
     folder: Path
     good: str = "first"
@@ -84,10 +84,10 @@ class Bucket:
 
         class Handler(SimpleHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Logs nothing."""
 
             def end_headers(self) -> None:
-                if self.path.split("?")[0].endswith(".html.gz"):  # what the link's response-content-encoding asks for
+                if self.path.split("?")[0].endswith(".html.gz"):  # the link's response-content-encoding asks for it
                     self.send_header("Content-Encoding", "gzip")
                 super().end_headers()
 
@@ -117,7 +117,7 @@ class Bucket:
 
 @dataclass
 class Api:
-    """Signs the parts in `bucket` by its present key, for `seconds`; None: the link has ended."""
+    """Signs the parts in `bucket` by its current key, for `seconds`; None: the link has expired."""
 
     bucket: Bucket
     seconds: float | None = 3600.0
@@ -130,7 +130,7 @@ class Api:
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Logs nothing."""
 
             def do_GET(self) -> None:
                 with api.lock:
@@ -157,13 +157,13 @@ class Api:
 
 
 def link_to(bucket: Bucket, source: str, more: str = "") -> str:
-    """The signed link to the page, with where it finds its manifest."""
+    """The signed link to the page, including the location of its manifest."""
     page = f"{bucket.url}/viewer/stream.html.gz?signature={bucket.good}&noanim&webgl"
     return page_link(page, source) + more
 
 
 def write_scene(folder: Path, finer: int = 2, palette: int = 64, layout: Layout | None = None) -> Path:
-    """What the compressor leaves of a village of `finer`² times 6,300 Gaussians, as far as the page needs it."""
+    """Writes the compressor's output for a village of `finer`² times 6,300 Gaussians, as far as the page needs it."""
     photos = _photos(folder / "photos")
     gaussians = arrange(village(UP, finer))
     arranged = Arranged(gaussians, even_sensitivity(len(gaussians)))
@@ -186,7 +186,7 @@ def write_scene(folder: Path, finer: int = 2, palette: int = 64, layout: Layout 
 
 
 def _photos(folder: Path) -> Photos:
-    """Two grey ones, from where the page starts and from the other side."""
+    """Two grey ones, from the page's first view and from the opposite side."""
     folder.mkdir()
     cameras = [look_at(eye, 0.4 * UP, UP, width=400, height=300) for eye in (EYE, EYE * (-1, -1, 1))]
     views = [View(f"{number}.jpg", "train", camera) for number, camera in enumerate(cameras, start=1)]

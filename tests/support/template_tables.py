@@ -1,4 +1,4 @@
-"""What the tests of template.yaml's tables read of it and of its companions."""
+"""The parts of template.yaml and its companions that the tests of its tables read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def properties(name: str) -> dict[str, Any]:
 
 
 def of_kind(kind: str, *path: str) -> dict[str, Any]:
-    """Resource of this type → a value below its properties; None where it has none."""
+    """Resource of this type → a value from its properties; None if it has none."""
     values = {}
     for name, resource in TEMPLATE.of_type(kind).items():
         value: Any = resource["Properties"]

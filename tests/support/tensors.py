@@ -1,4 +1,4 @@
-"""The parameters of Gaussians as torch's leaves."""
+"""The parameters of Gaussians as torch leaf tensors."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def leaves_of(gaussians: Gaussians, dtype: torch.dtype, device: str = "cpu", *, 
 
 
 def gradient(leaf: Tensor) -> Tensor:
-    """The gradient that a backward pass left."""
+    """The gradient of a tensor after a backward pass."""
     assert leaf.grad is not None
     return leaf.grad

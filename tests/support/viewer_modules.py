@@ -15,7 +15,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _MODULES = _ROOT / "containers/compressor/viewer/src"
 _NODE = shutil.which("node", path=f"{_ROOT / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin")
-# runs what it is sent, a line of JSON each; `import()` within works as in a module
+# runs the code that it is sent, one line of JSON per call; `import()` works as in a module
 _SERVER = """
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -38,14 +38,14 @@ needs_node = pytest.mark.skipif(_NODE is None, reason="needs Node.js, with which
 
 
 def module_calls(module: str, name: str, calls: list[list[Any]]) -> list[Any]:
-    """What the function `name` of `module` returns for the arguments of each call."""
+    """The results of the function `name` of `module` for the arguments of each call."""
     body = f"console.log(JSON.stringify(given.map((each) => module.{name}(...each))));"
     found: list[Any] = run_module(module, body, calls)
     return found
 
 
 def run_module(module: str, body: str, given: Any) -> Any:
-    """What `body` prints as JSON, with `module`, `given` and the modules' `folder` (a URL) to work with."""
+    """The JSON that `body` prints; it can use `module`, `given` and the modules' `folder` (a URL)."""
     node = _node()
     assert node.stdin is not None
     assert node.stdout is not None
@@ -62,7 +62,7 @@ def run_module(module: str, body: str, given: Any) -> Any:
 
 @cache
 def _node() -> subprocess.Popen[str]:
-    """One process for all calls: a start costs more than most of them. It ends with its standard input."""
+    """One process for all calls: starting it costs more than most calls. It ends when its standard input is closed."""
     node = subprocess.Popen(
         [str(_NODE), "--input-type=module", "--eval", _SERVER],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

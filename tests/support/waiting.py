@@ -1,4 +1,4 @@
-"""Wait, with a bound, for what another process does a moment later: a test that looks once fails on a busy machine."""
+"""Wait, with a time limit, for what another process does a moment later: checking only once fails on a busy machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Seen = TypeVar("_Seen")
 
 
 def wait_until(condition: Callable[[], object], seconds: float = WAIT_SECONDS, what: str = "it did not happen") -> None:
-    """Raises AssertionError when `condition` is not true within `seconds`."""
+    """Raises AssertionError if `condition` is not true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} within {seconds:.0f} s"
@@ -25,7 +25,7 @@ def wait_until(condition: Callable[[], object], seconds: float = WAIT_SECONDS, w
 
 
 def settled(look: Callable[[], _Seen], seconds: float = WAIT_SECONDS) -> _Seen:
-    """What `look` returns once it has returned the same for `STILL_SECONDS`."""
+    """The return value of `look`, once it has been the same for `STILL_SECONDS`."""
     deadline = time.monotonic() + seconds
     seen, since = look(), time.monotonic()
     while time.monotonic() - since < STILL_SECONDS:
@@ -37,5 +37,6 @@ def settled(look: Callable[[], _Seen], seconds: float = WAIT_SECONDS) -> _Seen:
 
 
 def quiet_logs(address: Address) -> list[str]:
-    """The functions' logs once no more lines come: a call logs when it has ended, after what it did is seen."""
+    """The functions' logs, once no more lines arrive: a call writes its log when it has ended, after its effects are
+    visible."""
     return settled(lambda: function_logs(address))

@@ -1,4 +1,4 @@
-"""A yard with a box on it, seen in four photos, and its delivered page as a test measures in it."""
+"""A yard with a box on it, seen in four photos, and its delivered page, in which tests measure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EYES = {"south.jpg": (-0.5, -3, 2), "above.jpg": (0, -0.5, 4), "east.jpg": (2.5,
 
 
 def cameras() -> dict[str, Camera]:
-    """The box hides the place from the last."""
+    """Four cameras; the box hides the place from the last."""
     return {
         name: look_at(eye, (*PLACE[:2], 0.1), (0.01, 0, 1), width=PHOTO[0], height=PHOTO[1])
         for name, eye in EYES.items()
@@ -33,7 +33,7 @@ def cameras() -> dict[str, Camera]:
 
 
 def photos() -> Photos:
-    """Of a lens without distortion: each photo is what the page takes it for."""
+    """Photos by a lens without distortion, so that each photo matches the page's camera."""
     views = [View(name, "train", camera) for name, camera in cameras().items()]
     rows = [{"name": name, "original": f"DCIM/{name.upper()}"} for name in EYES]
     lens = views[0].camera
@@ -43,7 +43,7 @@ def photos() -> Photos:
 
 
 def seen(name: str) -> Image.Image:
-    """A photo: grey, white where it shows the place."""
+    """A photo: grey, and white where it shows the place."""
     x, y = cameras()[name].project(PLACE[None])[0][0]
     rows, columns = np.mgrid[: PHOTO[1], : PHOTO[0]] + 0.5
     spot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 5.0**2))
@@ -79,6 +79,6 @@ def look_on_a_phone(page: Any, name: str, folder: Path) -> None:
 
 
 def corners() -> list[NDArray[np.float64]]:
-    """Of the box's top, a little inside its edges."""
+    """Corners of the box's top, a little inside its edges."""
     x, y, height = BOX
     return [np.array([a * (x - 0.12), b * (y - 0.12), height]) for a, b in ((1, -1), (-1, -1), (-1, 1), (1, 1))]

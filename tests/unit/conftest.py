@@ -1,4 +1,4 @@
-"""Which unit tests are slow: `make unit` leaves them out, and those of handlers against a whole cloud in moto."""
+"""Which unit tests are slow: `make unit` leaves these out, and those that run handlers against moto's cloud."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 UNIT = Path(__file__).parent
 
-# whole stages, training and searches, and single tests of about a CPU second; as node ids begin below tests/unit
+# Whole stages, training and searches, and single tests that take about a CPU second; node ids relative to tests/unit.
 SLOW = (
     "benchmarks/test_gpu_check.py::test_no_run_begins",
     "benchmarks/test_gpu_check.py::test_the_check_imports",
@@ -149,7 +149,8 @@ SLOW = (
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`make unit` does not import what it runs nothing of: a ninth of the CPU seconds that a worker takes to begin."""
+    """`make unit` does not import files whose tests it all leaves out: that saves a ninth of a worker's start-up CPU
+    time."""
     if config.option.markexpr == "not slow" and collection_path.relative_to(UNIT).as_posix() in SLOW:
         return True
     return None
@@ -160,6 +161,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(slow) or "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
-    if os.environ.get("PYTEST_XDIST_WORKER"):  # the last file that a worker begins should be a short one
+    if os.environ.get("PYTEST_XDIST_WORKER"):  # so that the last file that a worker starts is a short one
         slow_files = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: UNIT in item.path.parents and item.path not in slow_files)

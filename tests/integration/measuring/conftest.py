@@ -1,4 +1,4 @@
-"""A browser for a file of tests of measuring in the delivered page, and for each test the page anew."""
+"""A browser for each file of measuring tests, and the delivered page loaded anew for each test."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     page.on("request", lambda request: request.url.startswith("http") and page.failures.append(request.url))
     page.goto(f"{page_file.as_uri()}?noanim")
     page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
-    page.evaluate("legend.style.transition = 'none'")  # half faded, it is no text that can be read
+    page.evaluate("legend.style.transition = 'none'")  # while it fades, its text cannot be read
     page.wait_for_timeout(900)  # the poster fades, the first view settles
     yield page
     assert page.failures == [], "the page loads nothing and raises nothing"

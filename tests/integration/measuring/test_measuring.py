@@ -1,4 +1,4 @@
-"""Measuring in the delivered page: known distances on a generated scene, by mouse, touch and keyboard."""
+"""Measuring in the delivered page: known distances in a generated scene, by mouse, touch and keyboard."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ pytestmark = needs_chromium
 
 
 def test_two_point_distances_are_those_of_the_scene(page: Any) -> None:
-    """68 % of them within one GSD where the page says that it is sure (a Gaussian's deviation is four of them)."""
+    """68 % of the distances that the page calls sure are within one GSD of the truth (a Gaussian's deviation is four
+    GSD)."""
     assert SCALE >= GSD
     rng = np.random.default_rng(2)
     page.click("#measure")
@@ -105,7 +106,7 @@ def test_a_volume_over_clicked_corners_is_the_boxs(page: Any, tmp_path: Path) ->
     page.wait_for_function(told, timeout=60_000)
     x, y, height = BOX
     (value, sigma) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
-    edge = 1.5 * SCALE  # by which the Gaussians of the top reach beyond it
+    edge = 1.5 * SCALE  # the distance by which the Gaussians of the top extend beyond it
     assert value == pytest.approx(4 * (x + edge) * (y + edge) * height, abs=max(0.02, sigma))
     assert sigma < 0.05 * value
     look(page, "volume", tmp_path)
@@ -165,7 +166,7 @@ def test_on_a_phone_the_panel_leaves_the_legend_readable(page: Any, tmp_path: Pa
         legend.textContent = 'The link to this scene has expired. Open it again to see more of it';
         legend.classList.remove('gone');
     }""")
-    page.click("[data-kind=volume]")  # the tallest without a pick
+    page.click("[data-kind=volume]")  # the tallest panel before any pick
 
     def boxes() -> tuple[dict[str, float], dict[str, float]]:
         return page.locator("#legend").bounding_box(), page.locator("#measuring").bounding_box()
@@ -192,7 +193,7 @@ def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: 
     pose = "spaceport.measuring.camera.component.entity.getPosition().toString()"
     before = page.evaluate(pose)
     page.fill("[data-part=text]", "")
-    page.locator("[data-part=text]").press_sequentially("wasm <damp> & moss")  # letters that fly, and one that closes
+    page.locator("[data-part=text]").press_sequentially("wasm <damp> & moss")  # with keys that fly, and one that closes
     page.wait_for_timeout(500)
     assert page.evaluate(pose) == before
     assert page.is_visible("#measuring")

@@ -1,4 +1,4 @@
-"""A measured point in the delivered page stands in the photos that see it, and marks in two of them meet."""
+"""A measured point in the delivered page appears in the photos that see it, and marks in two of them give the point."""
 
 from __future__ import annotations
 

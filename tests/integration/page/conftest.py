@@ -1,4 +1,4 @@
-"""One browser for the tests of the customer's page, and for each test a fresh page with an API of its own."""
+"""One browser for the tests of the customer's page, and for each test a fresh page with its own API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What files, buttons and keys do on the customer's page, with an API whose answers the test decides."""
+"""What files, buttons and keys do on the customer's page, with an API whose answers the test sets."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_nothing_is_painted_while_nothing_changes(page: Any, api: FakeApi) -> No
     top = page.evaluate("scrollY")
     page.mouse.move(*centre(page, "#cloud-canvas"))
     page.mouse.wheel(0, -200)
-    until(page, f"scrollY < {top}")  # the canvas leaves the wheel to the page
+    until(page, f"scrollY < {top}")  # the canvas does not capture the wheel
 
 
 def centre(page: Any, selector: str) -> tuple[float, float]:
@@ -345,11 +345,9 @@ def test_a_job_that_failed_shows_what_became_of_each_photo_and_where_they_were_p
     assert page.text_content("#stages li:last-child").endswith("not started")
     page.wait_for_selector("#cloud", state="visible")
     page.evaluate("document.getElementById('job').hidden = true")
-    page.dispatch_event("#cloud-canvas", "keydown", {"key": "+"})  # hidden, it paints nothing and raises nothing
+    page.dispatch_event("#cloud-canvas", "keydown", {"key": "+"})  # hidden, it draws nothing and raises nothing
     page.wait_for_timeout(200)
-    show(
-        page, api, {**training(), "jobId": "other-1", "name": "Another"}
-    )  # the page of another job shows nothing of it
+    show(page, api, {**training(), "jobId": "other-1", "name": "Another"})  # another job's page shows nothing of it
     assert page.is_hidden("#outcomes")
     assert page.is_hidden("#cameras")
 

@@ -1,5 +1,5 @@
-"""The customer's page in every state, with an API whose answers the test decides: no state is for ever, and none hides
-from a keyboard or a screen reader."""
+"""The customer's page in every state, with an API whose answers the test sets: no state lasts for ever, and each can
+be used with a keyboard and a screen reader."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_session_that_has_ended_offers_the_way_back_in(page: Any, api: FakeApi
     assert "signed out" in page.inner_text("#notice")
     assert "Unauthorized" not in page.inner_text("body")
     assert page.inner_text("#account") == ""
-    page.wait_for_timeout(1000)  # for what was asked at the same time
+    page.wait_for_timeout(1000)  # for requests sent at the same time
     before = len(api.calls)
     page.wait_for_timeout(5000)
     assert len(api.calls) == before, "it goes on asking"
@@ -96,7 +96,7 @@ def test_a_page_that_was_not_set_up_says_so_in_words(browser: Any, api: FakeApi,
         assert "Reload the page" in page.inner_text("#notice")
 
 
-# what the API shows, where the page is opened, and what then is to be seen
+# what the API returns, the page that is opened, and what must be visible then
 STATES: dict[str, tuple[Callable[[], dict[str, Any]] | None, str, str]] = {
     "welcome": (None, "", "#welcome"),
     "unsubscribe": (None, "#unsubscribe=ref", "#mails"),

@@ -1,4 +1,4 @@
-"""What `make audit` makes of findings and exceptions, and the policies it hands to parliament."""
+"""How `make audit` treats findings and exceptions, and the policies that it passes to parliament."""
 
 from __future__ import annotations
 
@@ -97,5 +97,5 @@ def test_every_role_and_resource_policy_of_the_template_is_among_them() -> None:
     kinds = ("Function", "StateMachine", "Role", "Policy", "Key")
     with_policies = {
         name for name, resource in template["Resources"].items() if resource["Type"].rpartition("::")[2].endswith(kinds)
-    } - {"WebHeaders"}  # a policy of response headers gives nobody rights
+    } - {"WebHeaders"}  # a policy of response headers grants no permissions
     assert with_policies <= owners

@@ -1,4 +1,5 @@
-"""The check that a GPU machine runs, on the CPU: its whole plan on one small scene, with gsplat's kernels replaced."""
+"""The check that runs on a GPU machine, run on the CPU: its whole plan on one small scene, with gsplat's kernels
+replaced."""
 
 from __future__ import annotations
 
@@ -112,7 +113,7 @@ def test_the_bundles_packages_are_locked_to_their_files() -> None:
         assert all(line.strip().startswith("--hash=sha256:") for line in others)
 
 
-MACHINE = {"torch", "numpy", "numba", "scipy", "pillow"}  # what it brings, with what these need themselves
+MACHINE = {"torch", "numpy", "numba", "scipy", "pillow"}  # the machine's packages; those that they need are added
 _REFUSING = """
 import sys
 refused = set(sys.argv[1].split())
@@ -126,7 +127,7 @@ import benchmarks.gpu.__main__, trainer.warm, trainer.accelerator
 
 
 def with_needs(names: set[str]) -> set[str]:
-    """Distributions by normal name, with all that they need."""
+    """Distributions by normalised name, with all that they need."""
     found: set[str] = set()
     waiting = {re.sub(r"[-_.]+", "-", name).lower() for name in names}
     while waiting:
@@ -158,7 +159,7 @@ def test_the_check_imports_nothing_but_the_machines_packages_the_bundles_and_our
 
 
 def test_all_that_gsplat_imports_is_in_the_images_lists() -> None:
-    """What it imports to load its kernels is imported in the first step of a job, on the paid machine."""
+    """What gsplat imports to load its kernels is imported only in the first step of a job, on the paid machine."""
     spec = find_spec("gsplat")
     if spec is None or spec.origin is None:
         pytest.skip("gsplat is not installed")
@@ -197,7 +198,7 @@ def test_a_run_that_fails_costs_the_others_nothing_and_is_tried_again(
     assert line["tiny/12/default"] == {"error": "RuntimeError: an illegal memory access was encountered"}
     assert line["tiny/12/ours-mcmc"] == figures
 
-    monkeypatch.setattr(runs, "ours", fails)  # not asked again
+    monkeypatch.setattr(runs, "ours", fails)  # must not be called again
     monkeypatch.setattr(runs, "baseline", lambda *_: figures)
     assert check.main(words) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["tiny/12/default"] == figures
@@ -225,7 +226,7 @@ def test_the_deadline_holds_while_photos_are_matched(
 
 
 def test_time_in_kernels_is_counted_once() -> None:
-    """A profile's row of an operator holds the time of the kernels that have rows of their own."""
+    """A profile's row of an operator includes the time of kernels that have their own rows."""
     from benchmarks.gpu.runs import kernel_seconds
 
     rows = [
@@ -253,7 +254,7 @@ esac
 
 
 def checkout(folder: Path) -> dict[str, str]:
-    """The script, a bundle and a stand-in for Python below `folder`; the environment to run it in."""
+    """The script, a bundle and a stand-in for Python below `folder`; returns the environment to run it in."""
     (folder / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "gpu_check.sh", folder / "scripts")
     (folder / ".gpu" / "scenes" / "rings").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The written cost model of large flights: within its bounds, within the job's budget, and as the table says."""
+"""The documented cost model of large flights: within its bounds, within the job's budget, and as the table states."""
 
 from __future__ import annotations
 

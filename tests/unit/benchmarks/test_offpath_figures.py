@@ -1,4 +1,4 @@
-"""The figures that splats are judged by off the flight path: each on inputs whose answer is known."""
+"""The figures for a splat's quality off the flight path: each on inputs whose result is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOWN, NORTH = np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0])
 
 
 def above(height: float, width: int = 80) -> TrueCamera:
-    """Straight down from `height` over the origin."""
+    """A camera that looks straight down from `height` over the origin."""
     transform = world_to_camera(np.array([0.0, 0.0, height]), DOWN, NORTH)
     return TrueCamera(width, width * 3 // 4, width, width, width / 2, width * 3 / 8, transform)
 
@@ -111,7 +111,7 @@ def test_air_is_what_some_view_looks_through() -> None:
     before_the_sky, beside, behind = [-2.0, 0, 0.0], [90.0, 0, 5.0], [0, 0, 30.0]
     points = np.array([ground, leaf, fog, cellar, before_the_sky, beside, behind])
     assert in_the_air(points, [(camera, depths)]).tolist() == [False, False, True, False, True, False, False]
-    # beside a surface leaves are fine: the nearest surface around a pixel counts
+    # leaves beside a surface are no error: the nearest surface around a pixel counts
     assert not in_the_air(np.array([[-0.2, 0, 0.0]]), [(camera, depths)])[0]
 
 

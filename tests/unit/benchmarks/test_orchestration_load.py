@@ -1,4 +1,4 @@
-"""The load of uploads that the orchestration's benchmark puts on the pipeline."""
+"""The load of uploads that the orchestration's benchmark generates."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Splats ruined by degrees: each degree is farther from the splat, and the score's parts fall with it."""
+"""Splats degraded step by step: each step is farther from the original splat, and the score's parts fall with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DISTANCE = 9.0
 
 
 def ground() -> tuple[Gaussians, Surfaces]:
-    """Level ground, 12 by 12, in squares of two colours."""
+    """Level ground, 12 by 12 units, in squares of two colours."""
     x, y = (axis.ravel() for axis in np.meshgrid(np.arange(-6, 6, 0.1), np.arange(-6, 6, 0.1)))
     light = (np.floor(x) + np.floor(y)) % 2
     colours = np.where(light[:, None] > 0, [0.8, 0.7, 0.6], [0.2, 0.4, 0.3])

@@ -1,4 +1,4 @@
-"""The 3dgs stage with other photos held out runs as a stage, whatever its own command line takes."""
+"""The 3dgs stage with other photos held out runs as a stage, whatever the benchmark's own command line contains."""
 
 from __future__ import annotations
 

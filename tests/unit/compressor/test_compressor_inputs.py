@@ -1,4 +1,4 @@
-"""Inputs that the compressor's stage takes and refuses: a coded reason, and nothing of a result."""
+"""Inputs that the compressor's stage accepts and refuses: a coded reason, and no part of a result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeSplat = Callable[..., Gaussians]
 
 def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
     write_ply(tmp_path / "statue.ply", make_splat(60, 0))
-    with zipfile.ZipFile(model / "upload", "w") as archive:  # the name an upload has in S3 may say nothing
+    with zipfile.ZipFile(model / "upload", "w") as archive:  # an upload's name in S3 need not have an extension
         archive.write(tmp_path / "statue.ply", "folder/statue.ply")
         archive.writestr("folder/readme.txt", "by hand")
     code, output = run(tmp_path, QUALITY="preview")

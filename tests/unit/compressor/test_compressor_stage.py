@@ -1,4 +1,4 @@
-"""The stage as SageMaker runs it: folders in, folders out, and a coded reason when it cannot."""
+"""The stage as SageMaker runs it: folders in, folders out, and a coded reason if it fails."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_pictures_show_the_scene_in_its_surroundings_and_the_orbit_moves(tmp_pat
         assert preview.size == (1280, 720)
         camera = framing.camera(0, 1280, 720)
         black, white = render(splat, camera), render(splat, camera, (1, 1, 1))
-        beyond = (white - black).mean(axis=2, keepdims=True)  # a white background shows as far as nothing hides it
+        beyond = (white - black).mean(axis=2, keepdims=True)  # a white background shows where nothing hides it
         expected = np.clip(black + beyond * background(surroundings, camera), 0, 1)
         seen = np.asarray(preview) / 255
         assert np.abs(seen - expected).max() < 0.52 / 255

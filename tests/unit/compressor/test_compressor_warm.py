@@ -1,4 +1,4 @@
-"""Kernels compiled ahead are all that a job of the compressor needs, its survey products included."""
+"""The kernels compiled in advance are all that a job of the compressor needs, including its survey products."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.compressing import write_scene
 from tests.unit.products import scenes
 
 CONTAINERS = Path(compressor.__file__).parents[2]
-# Runs in processes of their own: here other tests have compiled kernels already. When a process ends, that of the
-# products too, it writes down every kernel that it called, with the types that it called it for. The viewer's bundle
-# may not be built, and another one does.
+# The runs are separate processes, because other tests have compiled kernels in this one. When a process ends, that of
+# the products included, it records every kernel that it called, with the argument types. The viewer's bundle may not
+# have been built, and a placeholder does as well.
 SITE = """
 import atexit, os, sys
 
@@ -55,7 +55,7 @@ sys.exit(run_stage("compressor", compressor.stage.result_folder, compressor.stag
 
 
 class Kernels:
-    """What processes compile or find compiled."""
+    """Kernels that processes compile or find compiled."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

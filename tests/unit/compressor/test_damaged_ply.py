@@ -1,4 +1,4 @@
-"""A PLY that came from anywhere: a splat or a refusal, never another exception."""
+"""A PLY of any origin: it is read as a splat or refused, and never raises another exception."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakeSplat = Callable[..., Gaussians]
 
 
 def is_splat(path: Path, data: bytes) -> bool:
-    """Fails for any other exception than that of a refusal."""
+    """Fails for any exception other than a refusal's."""
     path.write_bytes(data)
     try:
         read_ply(path)

@@ -1,4 +1,4 @@
-"""A splat that training left no surroundings beside gets some of its own colours."""
+"""A splat without surroundings from training gets some in its own colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 def rings(inner: tuple[float, float, float], outer: tuple[float, float, float]) -> Gaussians:
-    """The village's floor in two colours: one within 1 of its middle, one beyond."""
+    """The village's floor in two colours: one within 1 unit of its middle, one beyond."""
     splat = village(UP)
     floor = splat.select(np.abs(splat.means[:, 2]) < 0.01)
     far = np.linalg.norm(floor.means[:, :2], axis=1) > 1

@@ -1,4 +1,4 @@
-"""Splats of other tools: rows that mean nothing, marks, formats, counts and values that no scene has."""
+"""Splats of other tools: rows without meaning, marks, formats, counts and values that no scene has."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_last_iteration_of_a_training_is_taken(tmp_path: Path, make_splat: M
 
 
 def compressed(source: Source) -> int:
-    """Of how many Gaussians the file is that the stage would deliver."""
+    """The number of Gaussians in the file that the stage would deliver."""
     gaussians = arrange(visible(source.gaussians)[0])
     framing = frame_scene(gaussians, [], z_up=True)
     return len(compress(gaussians, [], None, framing, Preset.TINY, Pace()).decoded)
@@ -156,7 +156,7 @@ UTM = (500_000.0, 5_200_000.0, 400.0)
 
 
 def far_ply(path: Path, splat: Gaussians, offset: tuple[float, float, float]) -> None:
-    """As survey tools write it: positions in doubles."""
+    """A PLY as survey tools write it: positions in doubles."""
     write_ply(path, splat)
     vertices = PlyData.read(str(path))["vertex"].data
     wide = np.empty(len(vertices), [(name, "f8" if name in "xyz" else "f4") for name in vertices.dtype.names])
@@ -205,7 +205,7 @@ def test_cameras_and_surroundings_of_a_far_splat_move_with_it(tmp_path: Path, ma
     ("offset", "up"),
     [
         (UTM, (0, 0, 1)),
-        ((400_000.0, 6_350_000.0, 30.0), (0, 0, 1)),  # UTM as far from its origin as the Earth's surface
+        ((400_000.0, 6_350_000.0, 30.0), (0, 0, 1)),  # UTM, an Earth's radius from the origin
         ((0.0, 0.0, 5000.0), (0, 0, 1)),
         ((4_280_000.0, 640_000.0, 4_670_000.0), (0.6696, 0.1001, 0.7359)),
         ((0.0, 0.0, 0.0), None),

@@ -1,4 +1,4 @@
-"""Splats in other formats than PLY: read as what their writers meant, or refused by name."""
+"""Splats in formats other than PLY: read as their writers meant them, or refused by the format's name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UP = (0.6, 0.0, 0.8)
 
 
 def alike(one: Gaussians, other: Gaussians) -> float:
-    """How far apart unit rotations are at most, either sign being the same rotation."""
+    """The largest distance between unit rotations; q and −q are the same rotation."""
     a, b = (quats / np.linalg.norm(quats, axis=1, keepdims=True) for quats in (one.quats, other.quats))
     return float(np.abs(np.abs((a * b).sum(axis=1)) - 1).max())
 

@@ -1,4 +1,4 @@
-"""Up, middle and way round a scene, from photos' cameras or from the Gaussians alone."""
+"""A scene's up direction, its middle and the orbit around it, from photos' cameras or from the Gaussians alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_up_is_found_from_a_drone_that_looks_straight_down(make_splat: MakeSplat
     cameras = [look_at(turn @ eye, turn @ (eye[0], eye[1], 0), turn @ (0, 1, 0), width=64, height=48) for eye in grid]
     framing = frame_scene(turned(make_splat(), turn), views(cameras), z_up=False)
     assert framing.up @ up > 0.99
-    assert framing.elevation <= 55  # never straight from above: that picture shows no depth
+    assert framing.elevation <= 55  # never straight from above, because such a picture shows no depth
     assert framing.camera(0, 64, 48).position @ up > 0
 
 

@@ -1,4 +1,4 @@
-"""Held-out photos are compared with the splat over what it was trained over."""
+"""Held-out photos are compared with the splat over the background that was used in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocks of a large flight become one scene, whole or with the coarse model where a block is missing."""
+"""The blocks of a large flight become one scene, complete or with the coarse model in place of a missing block."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def points(path: Path, count: int) -> None:
 
 @pytest.fixture
 def divided(tmp_path: Path) -> Path:
-    """Two blocks' outputs and the coarse model's, as their trainings leave them."""
+    """Outputs of two blocks and of the coarse model, as their trainings write them."""
     folder = tmp_path / "model"
     for number, name in enumerate(("coarse", "blocks/01", "blocks/02")):
         (folder / name).mkdir(parents=True)
@@ -103,11 +103,11 @@ def test_the_joined_scene_is_what_the_blocks_own_and_the_coarse_model_around(div
     assert 0 < around < 400
     assert (hull_share(PLAN, places) < 1).all()
     np.testing.assert_array_equal(stored.gaussians.means[around:], np.concatenate([part.means for part in parts]))
-    assert json.loads((tmp_path / "joined" / "result.json").read_text()) == WHOLE  # the report and the maps need it all
+    assert json.loads((tmp_path / "joined" / "result.json").read_text()) == WHOLE  # report and maps need all of it
 
 
 def test_the_cover_of_every_place_is_shared_out_once(tmp_path: Path) -> None:
-    """Where coarse model and blocks are the same splat, the joined one covers as it did."""
+    """If coarse model and blocks are the same splat, the joined one covers each place as that splat did."""
     whole = scattered(7)
     folder = tmp_path / "model"
     places = whole.means.astype(np.float64)
@@ -181,7 +181,7 @@ def test_a_block_of_another_layout_is_refused(divided: Path, tmp_path: Path, fau
 
 
 def test_a_block_about_another_place_is_refused(divided: Path, tmp_path: Path) -> None:
-    """The joined file has one offset: a block's Gaussians would stand beside their place."""
+    """The joined file has only one offset, so the block's Gaussians would be displaced."""
     write_ply(divided / "blocks" / "02" / "scene.ply", scattered(2), Marks(up=(0.0, 0.0, 1.0), offset=(5e5, 5e6, 0)))
     with pytest.raises(StageError, match="do not have the same offset"):
         join_blocks(divided, tmp_path / "joined")
@@ -189,7 +189,7 @@ def test_a_block_about_another_place_is_refused(divided: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("change", [-4, 4])
 def test_a_file_whose_values_do_not_fill_its_promise_is_refused(tmp_path: Path, change: int) -> None:
-    """What follows it would be read from the wrong byte on."""
+    """Otherwise the next file's values would be read from the wrong byte on."""
     good, bad = tmp_path / "good.ply", tmp_path / "bad.ply"
     points(good, 5)
     content = good.read_bytes()
@@ -199,11 +199,11 @@ def test_a_file_whose_values_do_not_fill_its_promise_is_refused(tmp_path: Path, 
     assert not (tmp_path / "joined.ply").exists()
 
 
-# ── larger than can be held ──
+# ── larger than memory ──
 
 
 def flight(folder: Path, blocks: int, each: int) -> Path:
-    """A strip of so many blocks of `each` Gaussians, and a coarse model of 400."""
+    """A strip of so many blocks with `each` Gaussians, and a coarse model with 400."""
     plan = strip_of(blocks)
     rng = np.random.default_rng(0)
     for number in range(blocks + 1):
@@ -235,12 +235,12 @@ def test_a_scene_too_large_to_be_held_is_reduced_and_kept_whole_beside(
     around = vertices_of(source.parts[0])
     assert [vertices_of(path) for path in source.parts] == [around, 1_000, 1_000, 1_000, 1_000]
     assert vertices_of(source.file) == around + 4_000
-    assert len(source.gaussians) == around + 4 * 334  # of three neighbours one
+    assert len(source.gaussians) == around + 4 * 334  # three neighbours become one
     (warning,) = source.warnings
     assert (warning.code, warning.message[:5]) == ("SCENE_REDUCED", f"{len(source.gaussians):,}")
     for number in range(4):
         inside = (source.gaussians.means[around:, 0] // 1).astype(int) == number
-        assert abs(np.count_nonzero(inside) - 334) < 10  # every block is reduced alike
+        assert abs(np.count_nonzero(inside) - 334) < 10  # every block is reduced by the same factor
     assert sorted(path.name for path in (tmp_path / "scratch" / "joined").glob("*.ply")) == [
         "around.ply", "scene.ply", "whole.ply",
     ]  # fmt: skip
@@ -258,7 +258,7 @@ def test_memory_grows_with_the_largest_block_and_not_with_the_flight(
         join_blocks(folder, tmp_path / f"joined-{blocks}")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0]  # of four times the Gaussians
+    assert peaks[1] < 1.2 * peaks[0]  # with four times the Gaussians
 
 
 def test_a_scene_too_large_to_be_held_is_streamed_with_all_that_it_has(
@@ -282,7 +282,7 @@ def test_a_scene_too_large_to_be_held_is_streamed_with_all_that_it_has(
     meta = json.loads((tmp_path / "lod" / "lod-meta.json").read_text())
     leaves = list(leaves_of(meta["tree"]))
     finest = sum(leaf["lods"]["0"]["count"] for leaf in leaves)
-    assert finest >= 3 * 1_200  # outliers and environment are of the coarse model
+    assert finest >= 3 * 1_200  # outliers and environment come from the coarse model
     assert meta["counts"][0] == finest
     assert len(set(meta["filenames"])) == len(meta["filenames"])
     held = {name: len(read_codes((tmp_path / "lod" / name).read_bytes()).means) for name in meta["filenames"]}
@@ -299,7 +299,7 @@ def test_a_scene_too_large_to_be_held_is_streamed_with_all_that_it_has(
 
 
 def test_a_part_that_nobody_sees_costs_a_large_scene_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where blocks own nearly all of the coarse model, traces of it may be left that no renderer draws."""
+    """If blocks own nearly all of the coarse model, traces of it may remain that no renderer draws."""
     monkeypatch.setattr(join, "MAX_HELD", 300)
     monkeypatch.setattr(join, "REDUCED", 150)
     source = read_source(flight(tmp_path / "model", 2, 200), tmp_path / "scratch")

@@ -1,4 +1,4 @@
-"""Measuring in the page (containers/compressor/viewer/src/measure/), run in Node.js against float64 twins."""
+"""Measuring in the page (containers/compressor/viewer/src/measure/), run in Node.js and compared with float64 twins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Scene = tuple[Gaussians, dict[str, Any], list[list[int]]]
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """A floor with a tower as a viewer of its SOG has them, the SOG's meta.json, and the bytes (RGBA) of its images."""
+    """A floor with a tower as a viewer of its SOG receives it: the meta.json and the bytes (RGBA) of the images."""
     rng = np.random.default_rng(1)
     row = np.linspace(-2, 2, 60)
     floor = np.column_stack([np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2), np.zeros(len(row) ** 2)])
@@ -56,7 +56,7 @@ def scene() -> Scene:
 
 
 def rays(count: int, seed: int) -> tuple[Vector, Vector]:
-    """From all round above the village, at places in it."""
+    """Rays from all directions above the village to places in it."""
     rng = np.random.default_rng(seed)
     targets = np.column_stack([rng.uniform(-1.8, 1.8, (count, 2)), rng.uniform(0, 0.8, count)])
     outward = rng.normal(size=(count, 3))
@@ -67,7 +67,7 @@ def rays(count: int, seed: int) -> tuple[Vector, Vector]:
 
 
 def picked(scene: Scene, origins: Vector, directions: Vector) -> list[Any]:
-    """By the page's own code, from the SOG's bytes."""
+    """The picks by the page's own code, from the SOG's bytes."""
     body = """
     const [meta, images, rays, radius] = given;
     const splat = module.decoded(meta, images);
@@ -97,7 +97,7 @@ def test_a_pick_is_the_plane_through_what_nine_rays_meet(
             assert each["rough"] == pytest.approx(expected.rough, abs=1e-4)
             assert each["fog"] == (pytest.approx(expected.fog, abs=1e-4) if np.isfinite(expected.fog) else None)
         else:
-            assert each["rough"] is None  # Infinity, as JSON has it
+            assert each["rough"] is None  # infinity, which JSON writes as null
     assert whole > 40
 
 
@@ -153,7 +153,7 @@ def a_pick(point: Vector, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def figures(name: str, points: Vector) -> dict[str, float]:
-    """Lengths and areas, the plain way."""
+    """Lengths and areas in plain float64."""
     if name == "line":
         steps = np.diff(points, axis=0)
         return {

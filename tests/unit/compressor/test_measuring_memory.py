@@ -1,4 +1,4 @@
-"""What measuring sensitivities takes of the memory: splats have millions of Gaussians."""
+"""The memory that measuring sensitivities needs: splats have millions of Gaussians."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from compressor.framing import Framing, frame_scene
 from splat.gaussians import Gaussians
 from tests.support.gaussians import gaussians_of
 
-BYTES_A_GAUSSIAN = 620  # its block and directions are 284, what a view keeps of it about 190, pictures the rest
+BYTES_A_GAUSSIAN = 620  # its block and directions take 284, a view's data about 190, pictures the rest
 VIEWS = 2
 
 

@@ -1,4 +1,4 @@
-"""Which Gaussians are outliers, and above all which are not."""
+"""Which Gaussians are outliers, and in particular which are not."""
 
 from __future__ import annotations
 

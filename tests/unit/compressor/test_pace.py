@@ -1,4 +1,4 @@
-"""The time that compression takes: foreseen, reported, kept, and the best so far at its end."""
+"""The time that compression takes: estimated, reported, kept to, with the best file so far at its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_CODES = cast(Codes, None)
 
 
 class Clock:
-    """Seconds that pass when somebody says so."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +38,7 @@ class Clock:
 
 
 class Tries:
-    """Attempts that take a second each; the error is the given power of λ."""
+    """Attempts that take a second each; the error is λ to the given power."""
 
     def __init__(self, clock: Clock, power: float) -> None:
         self._clock, self._power = clock, power
@@ -65,7 +65,7 @@ def test_a_search_ends_with_its_time_and_with_the_best_so_far(seconds: float, st
     found = search(tries, float(np.exp(start)), 1.0, Pace(seconds, clock=clock))
     within = [error for error in tries.errors if error <= 1]
     assert (found.mean_squared_error if found else None) == (max(within) if within else None)
-    # one try whatever the time, and a last one that plays safe where none was within
+    # one try whatever the time, and a last, cautious one if none was within the budget
     assert clock.now <= max(seconds, 1) + 1
     assert found is not None or len(tries.errors) >= 2
 
@@ -87,12 +87,12 @@ def test_a_search_without_end_of_time_takes_few_tries() -> None:
         return Found(NO_CODES, Coarseness(lambda_), 2.0)
 
     assert search(attempt, 1.0, 1.0, Pace()) is None
-    assert len(tried) == MAX_TRIES + 1  # the last one plays safe
+    assert len(tried) == MAX_TRIES + 1  # the last one is the cautious one
 
 
 @pytest.fixture
 def held_out(make_splat: MakeSplat) -> HeldOut:
-    """Grey photos: no file is near enough to its target for the search to end by itself."""
+    """Grey photos: no file comes near enough to its target for the search to end by itself."""
     framing = frame_scene(make_splat(300, 1), [], z_up=True)
     cameras = [framing.camera(turn, 96, 64) for turn in (0, 120)]
     return HeldOut(["0", "1"], cameras, [np.full((64, 96, 3), 90, np.uint8)] * 2)
@@ -101,7 +101,7 @@ def held_out(make_splat: MakeSplat) -> HeldOut:
 def test_compression_reports_its_progress_between_views_and_keeps_its_time(
     make_splat: MakeSplat, held_out: HeldOut
 ) -> None:
-    """Every step takes a second of a clock that only steps move."""
+    """Every step advances the clock by a second; nothing else does."""
     splat, clock = make_splat(300, 1), Clock()
     shares: list[float] = []
 

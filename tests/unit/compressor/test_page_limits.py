@@ -1,4 +1,4 @@
-"""Where the page lets people go, by the page's own code (compressor/viewer/src/limits.mjs), run in Node.js."""
+"""Limits of navigation in the page, by the page's own code (compressor/viewer/src/limits.mjs) in Node.js."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = needs_node
 
 
 def called(name: str, fixed: list[Any], calls: list[list[Any]]) -> list[Any]:
-    """What the page's function returns for the fixed arguments followed by those of each call."""
+    """The results of the page's function for the fixed arguments followed by those of each call."""
     return module_calls("limits", name, [[*fixed, *each] for each in calls])
 
 
@@ -40,7 +40,7 @@ def drawn(scene: Surroundings) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def places() -> NDArray[np.float64]:
-    """In the splat's coordinates, in and around the village."""
+    """Places in and around the village, in the splat's coordinates."""
     rng = np.random.default_rng(5)
     return rng.uniform(-4, 4, (400, 3)) + 0.5 * UP
 
@@ -96,7 +96,7 @@ def test_a_flight_never_gets_out_of_bounds(drawn: dict[str, Any]) -> None:
     assert ends[:, 1].max() <= drawn["ceiling"] + LIMITS.farthest + 1e-9
     held = called("heldTarget", [asdict(LIMITS), drawn], [[end.tolist()] for end in ends])
     beyond = np.linalg.norm((ends - held)[:, [0, 2]], axis=1)
-    # from a corner of the footprint its margin's is a little farther
+    # at the footprint's corner, the corner of its margin is a little farther away
     assert 0.9 * LIMITS.margin < beyond.max() < 1.5 * LIMITS.margin
     free = np.linalg.norm((starts + wanted - held)[:, [0, 2]], axis=1) < 0.5 * LIMITS.margin
     level = (starts + wanted)[:, 1]
@@ -109,7 +109,7 @@ def test_a_flight_that_begins_out_of_bounds_gets_no_farther_and_comes_back_freel
     start = [9.0, drawn["ground"] + 0.2, 0.0]
     fixed = [asdict(LIMITS), drawn]
     out, down, back = called("heldStep", fixed, [[start, [1, 0, 0]], [start, [0, -0.1, 0]], [start, [-1, 0.5, 0]]])
-    assert np.linalg.norm(out) < 0.05  # of one: along the bound, not through it
+    assert np.linalg.norm(out) < 0.05  # of a step of 1: along the bound, not through it
     assert down == pytest.approx([0, 0, 0], abs=1e-9)
     assert back == pytest.approx([-1, 0.5, 0], abs=1e-9)
 

@@ -1,4 +1,5 @@
-"""The photos that see a point in the page, and points marked in them: against COLMAP's own cameras and known poses."""
+"""The photos that see a point in the page, and points marked in them: compared with COLMAP's own cameras and known
+poses."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ WIDTH, HEIGHT = 800, 600
 
 
 def views(count: int = 8) -> list[View]:
-    """From a ring 30 m above the ground, all towards its middle."""
+    """Views from a ring 30 m above the ground, all looking at its middle."""
     turns = 2 * np.pi * np.arange(count) / count
     eyes = np.column_stack([18 * np.cos(turns), 18 * np.sin(turns), np.full(count, 30.0)])
     cameras = [look_at(eye, (1, 2, 0), (0, 0, 1), width=WIDTH, height=HEIGHT) for eye in eyes]
@@ -39,7 +40,7 @@ KINDS = {
 
 
 def figures(kind: str) -> dict[str, Any]:
-    """Of survey.json, as structure from motion writes them."""
+    """Figures for survey.json, as structure from motion writes them."""
     camera = pycolmap.Camera(model=kind, width=2000, height=1500, params=KINDS[kind])
     names = [name.strip() for name in camera.params_info.split(",")]
     parameters = dict(zip(names, KINDS[kind], strict=True))
@@ -178,12 +179,12 @@ NAMES = ("Müller, Lindenweg 5 (1).JPG", "DCIM/Familie Weiß/IMG_0002.jpg", "a.j
 
 @needs_node
 def test_a_page_has_no_names_of_files_and_knows_them_when_it_sees_them() -> None:
-    """A page is passed on; names of files may hold those of people and streets."""
+    """Pages get passed on, and file names may contain people's names or addresses."""
     given = [{"name": f"{i + 1:06d}.jpg", "original": name, "registered": True} for i, name in enumerate(NAMES)]
     found = photos_of(views(3), given, figures("RADIAL"))
     text = json.dumps(found.as_json(), ensure_ascii=False).lower()
     assert not any(part in text for part in ("müller", "lindenweg", "familie", "img_", ".jpg"))
-    own = ["Mu\u0308ller, Lindenweg 5 (1).jpg", "img_0002.JPG", "A.jpg"]  # with u and diaeresis, as a Mac names it
+    own = ["Mu\u0308ller, Lindenweg 5 (1).jpg", "img_0002.JPG", "A.jpg"]  # with a combining diaeresis, as on macOS
     body = "console.log(JSON.stringify(await Promise.all(given.map(module.digestOf))));"
     assert run_module("measure/photos", body, own) == [view[1] for view in found.views]
 

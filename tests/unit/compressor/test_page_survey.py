@@ -1,4 +1,4 @@
-"""How sure the page says that its measurements are."""
+"""The uncertainty that the page states for its measurements."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_scale_is_as_sure_as_what_placed_the_scene() -> None:
     spread = np.sqrt(2 * np.mean(np.square([-30, -10, 10, 30])))
     assert by_gps == pytest.approx(np.sqrt((0.09 + 0.09 + 0.25) / 3) / (4 * spread))
     assert by_points < by_gps / 10
-    assert made(BY_GPS, None).scale == pytest.approx(0.4 / np.sqrt(2) / (4 * spread))  # without the cameras' files
+    assert made(BY_GPS, None).scale == pytest.approx(0.4 / np.sqrt(2) / (4 * spread))  # without survey figures
 
 
 def test_a_place_on_earth_is_as_sure_as_its_check_points_say() -> None:

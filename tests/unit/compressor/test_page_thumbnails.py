@@ -1,4 +1,4 @@
-"""The photos' small pictures in the page: within bounds, in the photos' order, and without their metadata."""
+"""The photos' thumbnails in the page: within bounds, in the photos' order, and without their metadata."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = (1200, 900)
 
 
 def photo(path: Path, seed: int, size: tuple[int, int] = SIZE) -> str:
-    """A picture whose colour says which it is, with a place in its metadata."""
+    """A picture whose colour identifies it, with a position in its metadata."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 60, (size[1], size[0], 3), np.uint8)
     pixels[..., seed % 3] += 150
@@ -66,10 +66,10 @@ def test_more_photos_are_smaller_and_too_many_have_none(tmp_path: Path, monkeypa
 
 
 def test_the_bound_holds_whatever_the_first_photos_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size is judged by a few."""
+    """The thumbnails' size is chosen from a few photos."""
     for i in range(17):
         Image.new("RGB", SIZE, (90, 90, 90)).save(tmp_path / f"{i:06d}.jpg")
-    for i in range(1, 17, 2):  # those that are not tried
+    for i in range(1, 17, 2):  # photos that are not among those few
         photo(tmp_path / f"{i:06d}.jpg", i)
     monkeypatch.setattr(thumbnails, "MAX_BYTES", 120_000)
     found = thumbnails_of(tmp_path, [f"{i:06d}.jpg" for i in range(17)])

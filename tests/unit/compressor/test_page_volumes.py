@@ -1,4 +1,4 @@
-"""Volumes in the page: over a heap whose shape is known, against a float64 twin and thousands of draws."""
+"""Volumes in the page: of a heap with a known shape, compared with a float64 twin and thousands of random draws."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ console.log(JSON.stringify(module.volume(picks, grid, fill(surface), {
 
 
 def dome(x: Vector, y: Vector) -> Vector:
-    """The heap, over ground that falls towards the east."""
+    """The heap, on ground that slopes down to the east."""
     return np.maximum(HEIGHT * (1 - (x**2 + y**2) / RADIUS**2), 0) - 0.1 * x
 
 
@@ -41,7 +41,7 @@ TRUE = math.pi * RADIUS**2 * HEIGHT / 2
 
 
 def turned(up: Vector) -> Vector:
-    """(3, 3) whose rows are two level axes, as the page chooses them, and `up`."""
+    """(3, 3): its rows are two level axes, as the page chooses them, and `up`."""
     x, y, z = up
     right = np.array([y, -x, 0] if abs(z) < 0.9 else [0, z, -y])
     right /= np.linalg.norm(right)
@@ -49,7 +49,7 @@ def turned(up: Vector) -> Vector:
 
 
 def heap(frame: Vector) -> Gaussians:
-    """Flat Gaussians on the dome and around it, standing along the last row of `frame`."""
+    """Flat Gaussians on the dome and around it, with the last row of `frame` as their up direction."""
     row = np.linspace(-3, 3, 76)
     x, y = (part.ravel() for part in np.meshgrid(row, row))
     means = np.column_stack([x, y, dome(x, y)]) @ frame
@@ -145,7 +145,7 @@ def test_the_volume_of_a_heap_is_its_twins_and_the_true_one(up: tuple[float, ...
 
 @pytest.mark.parametrize("base", ["plane", "lowest"])
 def test_the_deviation_of_a_volume_agrees_with_a_thousand_draws(base: str) -> None:
-    """The surface as one, each corner on its own, the scale: also where the heap goes on beyond the polygon."""
+    """The surface as a whole, each corner, and the scale vary; also if the heap extends beyond the polygon."""
     frame = turned(np.array([0.0, 0.0, 1.0]))
     rng = np.random.default_rng(5)
     x, y = 0.6 * CORNERS.T
@@ -195,7 +195,8 @@ def said(
     missing: int = 0, foggy: int = 0, unseen: float = -1e9, survey: dict[str, Any] = SURVEY,
     height: float = 2.0, lifted: int = 0,
 ) -> list[str]:  # fmt: skip
-    """Of a block of 10 by 10 m on a grid of 100 cells, of which some know nothing, are open or are a heap."""
+    """The page's answer for a block of 10 by 10 m on a grid of 100 cells, some of which are unknown, open or part of a
+    heap."""
     frame = turned(np.array([0.0, 0.0, 1.0]))
     picks = [pick_at(np.array(corner), frame) for corner in ((0, 0, 0), (10, 0, 0), (10, 10, 0), (0, 10, 0))]
     grid = grid_of(picks, frame[2], 1.0)

@@ -1,4 +1,4 @@
-"""Gaussians that are pruned, and the others that compensate."""
+"""Gaussians that are pruned, and the others, which compensate for them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_opacities_and_colours_make_up_for_rounding(scene: Arranged, stick: Yard
 
 
 class Frugal(HeldOut):
-    """Held-out photos that miss every Gaussian that is pruned, and nothing else."""
+    """Held-out photos whose figure falls with every pruned Gaussian, and with nothing else."""
 
     def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
         return 25 + len(gaussians) / 100

@@ -1,4 +1,4 @@
-"""Rounding at a lambda_: at none it is the format's finest, at any it never wastes what it is given."""
+"""Rounding at a λ: at 0 it is the format's finest, and at any λ the bits that it spends are worth it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sheet(count: int = 3000, seed: int = 9) -> Gaussians:
 
 
 def rounded(splat: Gaussians, sensitivity: Sensitivity, lambda_: float) -> tuple[Shapes, np.ndarray]:
-    """The shapes, and by how much (N, 10) each number has changed."""
+    """The shapes, and the change of each number (N, 10)."""
     book = fit_codebook(splat.scales, 256)
     shapes = round_shapes(splat, sensitivity, book, lambda_)
     largest = np.abs(splat.quats).argmax(axis=1)
@@ -89,7 +89,8 @@ def test_rotations_come_back_as_unit_quaternions_within_the_formats_precision(qu
     assert (codes[:, 3] >= 252).all()
     unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
     angles = 2 * np.arccos(np.clip(np.abs((unit * back).sum(axis=1)), 0, 1))
-    # half a code is 0.0028; worst where all four components are alike and the largest takes up the others' errors
+    # half a code is 0.0028; the worst case has four equal components, the largest of which compensates the others'
+    # errors
     assert np.degrees(angles).max() < 1.2
 
 
@@ -101,7 +102,7 @@ def test_a_higher_lambda_takes_fewer_bits_and_errs_more() -> None:
     assert bits == sorted(bits, reverse=True)
     assert errors == sorted(errors)
     for lambda_, fewer, more in zip((1e-5, 1e-4, 1e-3), range(2, 5), range(1, 4), strict=True):
-        # what is saved is worth its lambda_, about: neither half of it nor twice
+        # a saved bit costs up to about λ, and not a tiny fraction of it
         paid = (errors[fewer] - errors[more]) / (bits[more] - bits[fewer])
         assert 0.1 * lambda_ < paid < 1.1 * lambda_
 
@@ -112,13 +113,13 @@ def test_what_pictures_notice_is_rounded_less() -> None:
     noticed = np.arange(len(splat)) % 2 == 0
     uneven = replace(even, outlines=np.where(noticed[:, None], 100, 1).astype(np.float32) * even.outlines)
     _, change = rounded(splat, uneven, 1e-3)
-    for numbers in ((0, 1, 2), (3, 4, 5), (6, 7, 8)):  # the format's precision and the bounds of a change set limits
+    for numbers in ((0, 1, 2), (3, 4, 5), (6, 7, 8)):  # limited by the format's precision and the bounds
         errors = np.square(change[:, numbers]).mean(axis=1)
         assert errors[~noticed].mean() > 2 * errors[noticed].mean()
 
 
 def correlated(count: int, seed: int = 0) -> tuple[Sensitivity, np.ndarray]:
-    """The same H for all, as `Sensitivity` and as a matrix; its numbers make up for each other."""
+    """The same H for all Gaussians, as `Sensitivity` and as a matrix; its numbers can compensate each other."""
     rng = np.random.default_rng(seed)
     half = rng.normal(size=(NUMBERS, 4))
     h = half @ half.T + 0.3 * np.eye(NUMBERS)
@@ -142,7 +143,7 @@ def test_later_numbers_make_up_for_earlier_ones(lambda_: float) -> None:
         for codes, change in ((apart, alone), (shapes, together))
     ]
     assert costs[1] < 0.93 * costs[0]
-    # opacities go where the rest leaves the least error
+    # opacities are set to where the rest leaves the least error
     best = -(together[:, :9] @ h[9, :9]) / h[9, 9]
     assert np.allclose(together[:, 9], np.clip(best, -1, 1), atol=1e-4)
 
@@ -172,7 +173,7 @@ def test_colours_cost_least_predicted_from_green() -> None:
     difference = (codes[:, [0, 2]] - codes[:, 1:2]) & 255
     bits = entropy(difference) + entropy(codes[:, 1:2])
     assert bits < 0.8 * entropy(codes)
-    # one channel each, none predicted from another
+    # each is a single channel, none predicted from another
     apart = np.concatenate([round_numbers(values[:, c : c + 1], weights[:, :1], book, 1e-4) for c in range(3)], axis=1)
     missed = float(np.square(book[apart] - values).sum())
     assert error + 1e-4 * bits < missed + 1e-4 * entropy(apart)

@@ -72,7 +72,7 @@ def test_a_search_keeps_its_budget_and_uses_most_of_it(
         return Found(NO_CODES, Coarseness(lambda_), error)
 
     found = search(attempt, float(np.exp(start)), 1.0, Pace(), spent=spent)
-    if found is None:  # from far off five tries may not come within: only where errors grow much slower than usual
+    if found is None:  # from far off, five tries may not suffice, but only if errors grow unusually slowly
         assert start > 3
     else:
         assert found.mean_squared_error <= 1
@@ -103,9 +103,9 @@ def test_the_search_meets_its_budget_without_wasting_it(decibels: float, scene: 
     budget = 10 ** (-decibels / 10)
     ready = prepare(Pruned(scene, 0.0), budget, stick, None, Pace())
     found = ready.search(budget, stick, Pace())
-    # a palette of 900 Gaussians is a staircase, on which a search may come to rest a step above
+    # with a palette of 900 Gaussians, the error falls in steps, and a search may end one step above
     assert decibels <= psnr(found.mean_squared_error) < decibels + 4
-    # what it claims is what a reader of the file sees
+    # the claimed error is that of the file as a reader decodes it
     assert stick.mean_squared_error(dequantise(found.codes)) == pytest.approx(found.mean_squared_error)
 
 

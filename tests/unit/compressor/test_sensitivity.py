@@ -1,4 +1,4 @@
-"""How much each number matters: held against what renders say when the number is changed."""
+"""The sensitivity of pictures to each number: compared with renders in which the number is changed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_small_changes_do_to_pictures_what_was_predicted(
     change = rng.normal(0, size, values.shape)
     predicted = float((sensitivity.outlines[:, numbers] * np.square(change.reshape(len(splat), -1))).sum())
     measured = stick.mean_squared_error(replace(splat, **{name: (values + change).astype(np.float32)}))
-    # moved Gaussians also change places in depth, which no derivative knows; calibration measures and corrects that
+    # moved Gaussians also change their depth order, which no derivative shows; calibration measures and corrects that
     assert 0.5 * predicted < measured < (12 if name == "means" else 1.6) * predicted
 
 

@@ -1,4 +1,4 @@
-"""Each attribute's way into integers and back: what is lost is bounded, what should be free costs nothing."""
+"""Each attribute's conversion into integers and back: losses are bounded, and what should be lossless is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SOG file: what its specification says, read back bit for bit, and nothing but a coded error for a bad one."""
+"""The SOG file: as specified, read back bit for bit, and a malformed one raises nothing but a coded error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encode(splat: Gaussians, coarseness: Coarseness = Coarseness(palette_size=32
 
 
 def is_splat(sog: bytes) -> bool:
-    """Fails for any other exception than that of a refusal."""
+    """Fails for any exception other than a refusal's."""
     try:
         dequantise(read_codes(sog))
     except InvalidSplatError:
@@ -155,7 +155,7 @@ def test_a_false_meta_is_refused(sog: bytes, change: dict[str, object]) -> None:
     with zipfile.ZipFile(io.BytesIO(sog)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     files[META] = json.dumps({**json.loads(files[META]), **change}).encode()
-    if "quats" in change:  # an image without its tags in the alpha channel
+    if "quats" in change:  # an image without tags in its alpha channel
         files["means_l.webp"] = encode_webp(np.zeros((12, 12, 4), dtype=np.uint8))
     with pytest.raises(InvalidSplatError, match="not a readable SOG file"):
         read_codes(zip_files(files))
@@ -173,7 +173,7 @@ def test_decoding_follows_the_specifications_arithmetic(make_splat: MakeSplat) -
         colours=np.array([[0, 1, 2, 51]], dtype=np.uint8),
     )
     splat = dequantise(one)
-    span = 7 / 65535  # a flat axis has an extent of one
+    span = 7 / 65535  # a flat axis has an extent of one unit
     assert splat.means[0] == pytest.approx([1 - np.e, np.exp(2) - 1, np.exp(span) - 1], rel=1e-6)
     half = np.sqrt(0.5)
     assert splat.quats[0] == pytest.approx([half, -half, 0, 0.5 / 255 * np.sqrt(2)], abs=1e-6)

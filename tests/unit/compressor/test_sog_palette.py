@@ -82,7 +82,7 @@ def test_lambda_shortens_labels_where_they_matter_little() -> None:
         distances = np.square(palette[labels] - points).sum(axis=1)
         errors.append((float(distances[::10].mean()), float(distances.mean())))
     assert bits[0] > bits[1] + 1 > bits[2] + 2
-    # what matters much is as near as before
+    # where it matters much, the error is as small as before
     assert errors[2][0] < 1.05 * errors[0][0]
     assert errors[2][1] > 1.2 * errors[0][1]
 

@@ -1,4 +1,4 @@
-"""SPZ files, decoded here as the format's own documentation says."""
+"""SPZ files, decoded here independently, by the format's own documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeSplat = Callable[..., Gaussians]
 
 
 def legacy(data: bytes) -> bytes:
-    """Version 4 as version 3's stream: the 16 common bytes of the header, then all attributes."""
+    """Version 4 as a stream of version 3: the 16 common bytes of the header, then all attributes."""
     assert data[:4] == b"NGSP"
     streams, contents = data[15], struct.unpack_from("<I", data, 16)[0]
     assert data[20:contents] == bytes(12)

@@ -1,4 +1,5 @@
-"""Streamed SOG: every Gaussian once a level, where the tree says, and coarser levels that look alike from afar."""
+"""Streamed SOG: every Gaussian once per level, in the leaf that the tree names, and coarser levels that look alike
+from afar."""
 
 from __future__ import annotations
 
@@ -142,11 +143,11 @@ def test_every_leaf_says_how_wrong_each_of_its_levels_is(written: tuple[Path, Ga
         assert len(errors) == len(leaf["lods"]) == 3
         assert errors[0] == 0
         assert np.isfinite(errors).all()
-        assert (np.diff(errors) > 0).all()  # a level that gains nothing is never loaded
+        assert (np.diff(errors) > 0).all()  # a level that reduces no error is never loaded
 
 
 def slow_merge_error(members: Gaussians, coarse: Gaussians, group: int, contrast: float) -> float:
-    """What `merge_error` computes, one Gaussian after the other."""
+    """The result of `merge_error`, computed for one Gaussian after the other."""
     total = 0.0
     for i in range(len(members)):
         into = i // group
@@ -172,7 +173,7 @@ def test_the_error_of_merging_is_colour_difference_times_covered_area(
 
 
 def test_a_leaf_of_many_colours_loses_more_than_one_of_a_single_colour(make_splat: MakeSplat) -> None:
-    """As their pictures do: half the scene is grey, the other half chequered."""
+    """The pictures show the same: half of the scene is grey, the other half chequered."""
     row = np.linspace(-1, 1, 32)
     flat = np.column_stack([np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2), np.zeros(32 * 32)])
     chequer = np.where((np.indices((32, 32)).sum(axis=0) % 2).reshape(-1, 1), 1.5, -1.5)

@@ -1,4 +1,4 @@
-"""The survey products beside a scene: made in a process of their own, and missed without harm to the scene."""
+"""The survey products beside a scene: made in a separate process, and the scene is complete without them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def context(tmp_path: Path) -> StageContext:
 
 @pytest.fixture
 def model(context: StageContext, tmp_path: Path) -> Path:
-    """Training's output, with that of structure from motion in the stage's second input."""
+    """Training's output, with that of structure from motion as the stage's second input."""
     found, cameras = scenes.write_scene(tmp_path / "scene")
     inputs = context.folders.processing_input("cameras")
     inputs.parent.mkdir(parents=True)
@@ -66,7 +66,7 @@ def ignored(_share: float, _text: str) -> None:
 
 
 def program(path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `line` of shell where Python would run."""
+    """Runs a `line` of shell in place of Python."""
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(path))
@@ -94,7 +94,7 @@ RESULT: dict[str, Any] = {
 
 
 def divided(model: Path, folder: Path) -> Path:
-    """The scene of `model` as two blocks and a coarse model leave it, with the result that WeighBlocks makes of all."""
+    """The scene of `model` as two blocks and a coarse model write it, with the result of WeighBlocks for them."""
     boxes = [Box((None, None), (0.0, None)), Box((0.0, None), (None, None))]
     plan = plan_of(boxes, fade=0.5, hull=Hull((-9.0, -9.0, -5.0), (9.0, 9.0, 9.0)))
     stored, dense = read_stored_ply(model / "scene.ply"), PlyData.read(str(model / "dense.ply"))["vertex"].data

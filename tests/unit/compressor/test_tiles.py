@@ -72,7 +72,7 @@ def test_a_tileset_keeps_the_rules_of_the_standard(folder: Path) -> None:
     assert found["asset"]["version"] == "1.1"
     assert found["asset"]["extras"] == {"heights": HEIGHTS}
     assert found["extensionsUsed"] == ["3DTILES_content_gltf"]
-    # CesiumJS draws no splats of a tileset that does not name them here
+    # CesiumJS draws splats only if the tileset names their extensions here
     assert found["extensions"]["3DTILES_content_gltf"] == {
         "extensionsUsed": EXTENSIONS,
         "extensionsRequired": EXTENSIONS,
@@ -108,7 +108,7 @@ def test_a_content_is_gltf_with_one_node_and_an_spz(folder: Path) -> None:
         assert document["extensionsUsed"] == document["extensionsRequired"] == EXTENSIONS
         assert document["buffers"] == [{"byteLength": len(binary)}]
         (node,) = document["nodes"]
-        turn = np.array(node["matrix"]).reshape(4, 4).T  # columns come first
+        turn = np.array(node["matrix"]).reshape(4, 4).T  # column-major
         np.testing.assert_array_equal(turn @ [1, 2, 3, 1], [1, 3, -2, 1])
         (primitive,) = document["meshes"][node["mesh"]]["primitives"]
         assert primitive["mode"] == 0
@@ -133,7 +133,7 @@ def test_leaves_hold_the_splat_and_levels_a_quarter_each(folder: Path, splat: Ga
         if "children" in tile:
             below = [len(content(folder, child, tmp_path)) for child in tile["children"]]
             assert len(inside) == sum(-(-count // 4) for count in below)
-            # drawn from where its Gaussians are below a pixel at 16 pixels of error
+            # at a screen-space error of 16 pixels, the tile's Gaussians appear smaller than a pixel
             assert tile["geometricError"] >= 15 * np.median(np.exp(inside.scales.max(axis=1)))
 
 

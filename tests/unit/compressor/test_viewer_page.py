@@ -80,14 +80,14 @@ def test_the_page_holds_everything_and_escapes_the_name(
     assert shown["metric"] is True
     assert shown["target"] == pytest.approx([0, 1, 0])
     assert shown["limits"] == {"nearest": 0.5, "farthest": 9, "lowest": 20, "clearance": 0.7, "margin": 2}
-    # z of the splat is the viewer's y, y of the splat its -z
+    # the splat's z is the viewer's y, the splat's y its -z
     assert shown["surroundings"]["footprint"] == pytest.approx(surroundings.footprint[:, :2] * (1, -1))
     assert shown["surroundings"]["ground"] == surroundings.ground
     assert shown["settings"]["background"]["color"] == surroundings.horizon.tolist()
     assert shown["downloads"] == {"ply": {"path": "../scene.ply", "bytes": 1_000_000}}
     assert f"url('data:image/jpeg;base64,{base64.b64encode(poster).decode()}')" in page
     assert not re.search(r"""\s(src|href)\s*=\s*["']""", page)
-    # the licence stands in a comment, which two dashes would end
+    # the licence is in a comment, which two dashes would end
     assert "Permission is granted - - to all" in page
 
 
@@ -101,7 +101,7 @@ def test_no_name_of_a_scene_breaks_the_page(
     write_page(page_file, bundle, b"", Page(title, JOURNEY, surroundings, LIMITS))
     presentation = re.search(r'id="presentation">(.*?)</script>', page_file.read_text(), re.DOTALL)
     assert presentation is not None
-    assert "<" not in presentation[1]  # nothing for the HTML parser, in whichever state it is
+    assert "<" not in presentation[1]  # no `<`, so the HTML parser sees no tag in any state
     assert json.loads(presentation[1])["title"] == title
 
 

@@ -1,4 +1,4 @@
-"""Viewpoints that files are judged from: near and far, of what is there, and from inside where there is room."""
+"""Viewpoints from which files are judged: near and far, of what is there, and from inside if there is room."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_training_views_and_views_all_round_are_explored_and_held_out_ones_are_n
 
 
 def test_the_background_makes_no_file_better(make_splat: MakeSplat) -> None:
-    """The same splat in pictures three times as wide, three quarters of them empty: the same decibels."""
+    """The same splat in pictures three times as wide, with empty margins: the same decibels."""
     splat = make_splat(300, 0)
     damaged = replace(splat, sh0=splat.sh0 + np.float32(0.1))
     stick = yardstick(splat, [], frame_scene(splat, [], z_up=True))

@@ -1,4 +1,4 @@
-"""docs/adding.md keeps its word: after touching the files that it names, a copy of the checkout agrees with itself.
+"""docs/adding.md is complete: after changes to only the files that it names, a copy of the checkout is consistent.
 
 Each addition is made in a copy, by the edits that docs/adding.md lists and by what `make contract asl` writes.
 """
@@ -20,13 +20,13 @@ FILES = [
     "sample", "scripts", "spaceport", "statemachine", "tests", "web/src", "web/index.html", ".venv-build",
     *(path.name for path in ROOT.iterdir() if path.is_file()),
 ]  # fmt: skip
-# what of the suite holds parts to each other
+# the tests that compare parts with each other
 CONSISTENCY = (
     "tests/unit/contracts/test_contract.py",
     "tests/unit/contracts/test_stage_contract.py",
     "tests/unit/functions/test_error_catalogue.py",
 )
-# … and what holds every stage to what all must have
+# the tests of what every stage must have
 OF_STAGES = (
     "tests/unit/contracts/test_dockerfiles.py",
     "tests/unit/contracts/test_permissions.py",
@@ -44,7 +44,7 @@ OF_STAGES = (
     "tests/unit/statemachine/test_pipeline_asl.py",
 )
 
-Edits = Mapping[str, tuple[str, str]]  # file → text that occurs in it once, and what replaces it
+Edits = Mapping[str, tuple[str, str]]  # file → text that occurs in it once, and its replacement
 
 ERROR_CODE: Edits = {
     "contract/codes.py": (
@@ -77,7 +77,7 @@ OPTION: Edits = {
     "docs/contracts.md": ("| `TRAINING_STEPS`, ", "| `TRAINING_STEPS`, `EARLY_STOP`, "),
     "README.md": ("`maxGaussians`, ", "`maxGaussians`, `earlyStop`, "),
 }
-# a stage that looks the finished scene over and reports what its files take
+# a stage that inspects the finished scene and reports the sizes of its files
 STAGE: Edits = {
     "contract/stages.py": (
         '    COMPRESSOR = "compressor"\n',
@@ -107,7 +107,7 @@ STAGE: Edits = {
         "                 jobs/<jobId>/audit/<attempt>/…\n                 jobs/<jobId>/report.json, report.html\n",
     ),
 }
-# further places of the same files
+# further edits of the same files
 STAGE_TOO: tuple[Edits, ...] = (
     {
         "contract/stages.py": (
@@ -234,7 +234,7 @@ def edit(copy: Path, edits: Edits) -> None:
 
 
 def agrees(copy: Path, further: tuple[str, ...] = ()) -> bool:
-    """Write what is generated, and ask the copy's own tests whether its parts agree."""
+    """Writes the generated files, and runs the copy's own tests of consistency."""
     python, build = sys.executable, ".venv-build/bin/python"
     for command in ([python, "-m", "contract"], [build, "statemachine/workflow.py"], [python, "-m", "scripts.tree"]):
         if run(copy, *command).returncode != 0:

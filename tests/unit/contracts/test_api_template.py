@@ -1,4 +1,4 @@
-"""API Gateway, as template.yaml sets it up, and the API's function agree: routes, tokens, CORS, throttling."""
+"""API Gateway as template.yaml configures it, and the API's function agree: routes, tokens, CORS, throttling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPEN = {
 
 
 def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Function, `METHOD /path` with nameless parameters, and the event's properties."""
+    """Function, `METHOD /path` with unnamed parameters, and the event's properties."""
     for function in TEMPLATE.functions:
         for event in function.properties.get("Events", {}).values():
             if event["Type"] == "HttpApi":
@@ -66,8 +66,8 @@ def test_a_page_of_a_permitted_origin_may_call_every_route() -> None:
 
 
 def cors_by_condition() -> tuple[dict[str, Any], dict[str, Any]]:
-    """With WebOrigins and without. SAM takes a function for AllowOrigins for the whole configuration: the !If is
-    around it."""
+    """The configuration with WebOrigins and without. SAM mistakes a function for AllowOrigins for the whole
+    configuration, so the !If encloses it."""
     condition, given, own = API["CorsConfiguration"]["Fn::If"]
     assert condition == "HasWebOrigins"
     return given, own
@@ -116,7 +116,7 @@ def test_routes_without_a_token_have_limits_of_their_own_that_leave_the_customer
 
 
 def test_sam_writes_the_limits_of_routes_into_the_stage() -> None:
-    """And their routes with them: a stage that is given settings for a route that is not there yet is refused."""
+    """And the routes into the API: API Gateway refuses settings for a route that does not exist yet."""
     written = by_sam()["Resources"]
     (stage,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Stage"]
     (api,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Api"]
@@ -125,8 +125,8 @@ def test_sam_writes_the_limits_of_routes_into_the_stage() -> None:
 
 
 def by_sam() -> dict[str, Any]:
-    """The template as SAM hands it to CloudFormation, its code uploaded."""
-    content = deepcopy(Template.load().content)  # SAM writes into what it is given, and the template is everybody's
+    """The template as SAM passes it to CloudFormation, with its code uploaded."""
+    content = deepcopy(Template.load().content)  # SAM modifies its input, and the template is shared
     content["Globals"]["Function"]["CodeUri"] = "s3://artifacts/bundle"
     content["Resources"]["Pipeline"]["Properties"]["DefinitionUri"] = "s3://artifacts/definition"
     written: dict[str, Any] = transform(content, {}, SimpleNamespace(load=dict))

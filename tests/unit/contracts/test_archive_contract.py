@@ -1,4 +1,4 @@
-"""Preflight and containers open the same archives: what the one lets pass, the other unpacks, and the reverse."""
+"""Preflight and containers accept the same archives: whatever one of them accepts, the other does, too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stage.errors import StageError
 from tests.support.archives import Packed
 from tests.support.archives import archive_of as packed_archive
 
-# what makes a ZIP fit for a step by its contents, so that only names, sizes and counts decide
+# contents that make a ZIP fit for a step, so that only names, sizes and counts decide
 FIT = {
     PipelineStep.FULL: [f"fit/{number}.jpg" for number in range(5)],
     PipelineStep.TRAINING: [
@@ -56,7 +56,7 @@ entries = st.lists(st.tuples(names.filter(bool), modes, st.sampled_from([0, 3, 1
 def archive_of(fit: list[str], more: list[tuple[str, int, int, bool]]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
-        warnings.simplefilter("ignore")  # one name twice
+        warnings.simplefilter("ignore")  # a name occurs twice
         for name in fit:
             archive.writestr(name, b"x" * 50)
         for name, mode, system, _ in more:
@@ -94,7 +94,7 @@ def test_preflight_and_container_agree(
 ) -> None:
     body = archive_of(FIT[step] if fit else [], more)
     before, after = preflight(body, step), container(body, step, tmp_path_factory.mktemp("both"))
-    if before in CONTENT_CODES:  # stricter: what is missing from the archive, not what is in it
+    if before in CONTENT_CODES:  # preflight alone checks what is missing from an archive
         assert after is None
     else:
         assert before == after
@@ -128,14 +128,14 @@ def test_a_method_that_cannot_be_read_is_refused_by_both(method: int, tmp_path: 
     body = packed_archive([*fit, Packed(b"one.jpg", b"x", method)])
     assert preflight(body, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
     assert container(body, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
-    beside = packed_archive([*fit, Packed(b"film.mp4", b"x", method)])  # nobody unpacks it beside photos
+    beside = packed_archive([*fit, Packed(b"film.mp4", b"x", method)])  # beside photos, it is not unpacked
     assert preflight(beside, PipelineStep.FULL) is None
     assert container(beside, PipelineStep.FULL, tmp_path) is None
 
 
 def test_the_last_part_of_a_split_archive_is_refused_as_one_by_both(tmp_path: Path) -> None:
     body = bytearray(archive_of(FIT[PipelineStep.FULL], [])[200:])
-    body[-18:-14] = b"\3\0\3\0"  # the fourth of four
+    body[-18:-14] = b"\3\0\3\0"  # the fourth of four disks
     assert preflight(bytes(body), PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
     assert container(bytes(body), PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
 
@@ -175,7 +175,7 @@ def unpacked(names: list[str], folder: Path) -> set[str]:
 
 
 def test_films_are_unpacked_only_where_there_are_too_few_photos(tmp_path: Path) -> None:
-    """A card holds both; films are gigabytes that nobody reads beside photos."""
+    """A memory card contains both; films are gigabytes that nothing reads if there are photos."""
     photos, footage = FIT[PipelineStep.FULL], ["DCIM/DJI_0001.MP4", "DCIM/DJI_0001.SRT", "b.mov"]
     hidden = "__MACOSX/._c.mp4"
     for folder, sent, taken in (
@@ -192,7 +192,7 @@ def test_films_are_unpacked_only_where_there_are_too_few_photos(tmp_path: Path) 
 
 
 def test_files_that_share_their_packed_bytes_are_a_bomb() -> None:
-    """Each claims the whole archive as its own packed bytes, as in zbsm.zip."""
+    """Each entry claims the whole archive as its packed bytes, as in zbsm.zip."""
     body = archive_of(FIT[PipelineStep.FULL], [])
     listed = read_entries(io.BytesIO(body))
     large = [type(entry)(entry.name, 40 << 20, 40 << 20) for entry in listed]

@@ -1,4 +1,4 @@
-"""Names in ZIPs as they were typed, whatever tool and system wrote them."""
+"""Names in ZIPs are read as they were typed, whatever tool and system wrote them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def names(*raw: bytes, flags: int = 0, system: int = MS_DOS) -> list[str]:
     [
         ("Dachfläche_01.JPG", "utf-8"),  # Finder, without the flag
         ("Flug 3:4 Süd/DJI_0001.JPG", "utf-8"),
-        ("Müllers Äcker/Grüße_ß.jpg", "cp437"),  # Explorer of old
+        ("Müllers Äcker/Grüße_ß.jpg", "cp437"),  # old versions of Explorer
         ("café/été à Évora.jpg", "cp437"),
-        ("空撮01_予定表.JPG", "cp932"),  # whose last letter ends in a backslash's byte
+        ("空撮01_予定表.JPG", "cp932"),  # its last letter ends in the byte of a backslash
         ("ソーラー/能力表示.jpg", "cp932"),
         ("屋根.jpg", "cp932"),
         ("плотина.jpg", "utf-8"),
@@ -43,7 +43,7 @@ def test_backslashes_are_folders_but_not_within_a_letter() -> None:
 
 
 def test_all_names_of_an_archive_are_read_in_one_encoding() -> None:
-    """Alone, the first would be Latin letters of cp437."""
+    """By itself, the first name would be Latin letters in CP437."""
     assert names("Süd.jpg".encode(), "плотина.jpg".encode()) == ["Süd.jpg", "плотина.jpg"]
 
 

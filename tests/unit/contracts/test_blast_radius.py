@@ -1,4 +1,4 @@
-"""A stack creates and stops SageMaker jobs that carry its own tag; dev and production share an account's names."""
+"""A stack creates and stops only SageMaker jobs with its own tag; dev and production share an account's names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_job_is_created_and_stopped_as_this_stacks(kind: str, verb: str, key: 
 
 
 def test_a_job_that_is_there_is_not_tagged_anew() -> None:
-    """Another stack's job could be stopped once it carried this stack's tag."""
+    """With this stack's tag, another stack's job could be stopped."""
     found = list(statements("sagemaker:AddTags"))
     creating = ["CreateProcessingJob", "CreateTrainingJob"]
     assert found
@@ -44,7 +44,8 @@ def of_stages(action: str) -> list[dict[str, Any]]:
 
 
 def test_a_jobs_role_publishes_what_its_machine_does_and_no_metric_of_others() -> None:
-    """Without it SageMaker shows no graphs of a job's processor, GPU, memory and disk; alarms read other namespaces."""
+    """Without this permission, SageMaker shows no graphs of a job's processor, GPU, memory and disk; alarms read other
+    namespaces."""
     (statement,) = of_stages("cloudwatch:PutMetricData")
     namespaces = {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
     assert statement["Condition"] == {"StringEquals": namespaces}

@@ -1,4 +1,4 @@
-"""Large flights: how many blocks, their boxes, and the files that say so."""
+"""Large flights: the number of blocks, their boxes, and the files that describe them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""contract/ is the one place: what is generated from it is up to date, and nothing that it says is written again."""
+"""contract/ is the single source: files generated from it are up to date, and nothing that it defines is defined
+again."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ PAGE = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
 
 @cache
 def literals(path: Path) -> list[tuple[str, int]]:
-    """Whole string literals of a file with their lines; its own name for a container's Python package is no stage."""
+    """Whole string literals of a file with their lines; the name of a container's own Python package does not count as
+    a stage."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return [
         (node.value, node.lineno) for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -61,7 +63,7 @@ def test_no_schema_is_left_over() -> None:
 
 
 def test_no_code_is_written_twice() -> None:
-    """STOPPED is also the status of a job. The client, which stands alone, has one code of its own."""
+    """STOPPED is also a job status. The client, which is independent, has one code of its own."""
     found = written_again({*ErrorCode, *WarningCode} - {ErrorCode.STOPPED.value})
     assert [line for line in found if not line.startswith("spaceport/client.py:")] == []
 
@@ -153,6 +155,6 @@ def test_the_page_offers_files_that_are_delivered() -> None:
     offered = re.findall(
         r"^    \['([\w./-]+)', '", (ROOT / "web/src/result.js").read_text(encoding="utf-8"), re.MULTILINE
     )
-    own = {"report.html", "viewer.html"}  # what deliver itself writes
+    own = {"report.html", "viewer.html"}  # written by deliver itself
     assert {"scene.sog", "products/orthophoto.tif", "products/quality.pdf"} <= set(offered)
     assert set(offered) - own <= set(DELIVERED)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     with whole(path) as partial:
         partial.write_text("half")
         assert not path.exists()
-        assert partial.parent == path.parent  # a rename within one file system is at once
+        assert partial.parent == path.parent  # a rename within one file system is atomic
         partial.write_text("whole")
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
     assert path.read_text() == "whole"

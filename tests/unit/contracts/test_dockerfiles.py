@@ -1,4 +1,4 @@
-"""What SageMaker asks of the three images, read from their Dockerfiles."""
+"""What SageMaker requires of the three images, read from their Dockerfiles."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_the_trainers_image_asks_the_nvidia_runtime_for_gpus_and_says_what_it_wa
 
 @pytest.mark.parametrize("stage", Stage)
 def test_an_image_with_numba_has_its_threads_and_its_kernels(stage: Stage) -> None:
-    """A job on a new machine would compile them again, and count on a pool that is slower than OpenMP's."""
+    """Otherwise, a job on a new machine would compile its kernels again, and use a thread pool that is slower than
+    OpenMP's."""
     locked, image = ROOT / "containers" / stage / "requirements.txt", final_image(stage)
     with_numba = locked.is_file() and re.search(r"^numba==", locked.read_text(encoding="utf-8"), re.M) is not None
     assert with_numba == ("libgomp1" in image)
@@ -67,7 +68,7 @@ def test_what_is_compiled_for_cuda_is_locked_to_its_files() -> None:
 
 
 def pinned_in(name: str) -> dict[str, str]:
-    """Versions by package of a list of the trainer's image."""
+    """Versions by package in a list of the trainer's image."""
     text = (ROOT / "containers" / "3dgs" / name).read_text(encoding="utf-8")
     return dict(re.findall(r"(?m)^([A-Za-z0-9_.-]+)==([^\s;]+)", text))
 
@@ -77,14 +78,14 @@ def test_torch_for_cuda_is_the_version_that_is_tested() -> None:
 
 
 def test_torch_for_cuda_is_pypis_file_and_no_machines_own() -> None:
-    """PyPI has a file for each Python and system; a list with one hash was made from a wheel that lay at hand."""
+    """PyPI has a file for each Python and system; a list with a single hash was made from a wheel that was at hand."""
     text = (ROOT / "containers" / "3dgs" / "torch-cuda.txt").read_text(encoding="utf-8")
     (entry,) = re.findall(r"(?m)^torch==.*(?:\n +.*)*", text)
     assert entry.count("--hash=sha256:") >= 6
 
 
 def test_the_compiler_is_of_the_release_that_torch_is_built_with() -> None:
-    """Its headers and torch's libraries must be of one release of CUDA."""
+    """Its headers and torch's libraries must belong to the same release of CUDA."""
     runtime = pinned_in("torch-cuda.txt")["nvidia-cuda-runtime"].split(".")[:2]
     toolkit = pinned_in("cuda-toolkit.txt")
     assert [toolkit[name].split(".")[:2] for name in toolkit if name.startswith("nvidia-")] == [runtime] * 4
@@ -102,7 +103,7 @@ esac
 
 
 def test_kernels_are_compiled_by_the_builders_pip_for_an_environment_that_has_none(tmp_path: Path) -> None:
-    """The environment's own Python, which comes first in PATH then, cannot install what is compiled."""
+    """The environment's own Python, which then comes first in PATH, cannot install the compiled package."""
     builder, environment, nvidia = tmp_path / "builder", tmp_path / "environment", tmp_path / "nvidia"
     for program, text in ((builder / "python3", _BUILDER), (environment / "bin" / "python", _ENVIRONMENT)):
         program.parent.mkdir(parents=True)

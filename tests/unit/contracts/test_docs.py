@@ -1,4 +1,4 @@
-"""The documentation agrees with itself and with the files that it names."""
+"""The documentation is consistent with itself and with the files that it names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 from scripts import tree
 
 ROOT = Path(__file__).parents[3]
-DECISIONS = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+INDEX = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+DECISIONS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))}
 PAGES = sorted(
-    path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "events/*.md") for path in ROOT.glob(pattern)
+    path
+    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "benchmarks/*.md", "events/*.md")
+    for path in ROOT.glob(pattern)
 )
 SOURCES = [path for folder in tree.FOLDERS if (ROOT / folder).is_dir() for path in tree.files(ROOT / folder)]
 
@@ -25,44 +28,63 @@ def numbers(text: str) -> list[int]:
     return found
 
 
-def decisions() -> list[int]:
-    """Their numbers, as they stand; one that was just appended may still be an item of a numbered list."""
-    return [int(number) for number in re.findall(r"^(?:\*\*)?(\d+)\. ", DECISIONS, re.M)]
+def decisions(page: str) -> dict[int, str]:
+    """The paragraphs of a subject's page by number, each on one line."""
+    paragraphs = re.findall(r'^<a id="(\d+)"></a>(\*\*\1\. .+?)(?=\n\n|\Z)', DECISIONS[page], re.M | re.S)
+    return {int(number): " ".join(text.split()) for number, text in paragraphs}
+
+
+ALL = {number: text for page in DECISIONS for number, text in decisions(page).items()}
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:
-    found = decisions()
-    assert sorted(found) == list(range(1, len(found) + 1))
+    found = [
+        int(number) for text in DECISIONS.values() for number in re.findall(r"^(?:<a .*>)?\*\*(\d+)\. ", text, re.M)
+    ]
+    assert sorted(found) == sorted(ALL) == list(range(1, len(found) + 1))
+    assert re.search(r"next free number,\s(\d+),", INDEX)[1] == str(len(found) + 1)  # type: ignore[index]
 
 
-def test_the_contents_of_the_decisions_name_each_in_its_group() -> None:
-    listed = dict(re.findall(r"^- \[([^\]]+)\]\([^)]+\): (.+)$", DECISIONS, re.M))
-    groups = re.split(r"^## (.+)$", DECISIONS, flags=re.M)[1:]
-    for title, body in zip(groups[::2], groups[1::2], strict=True):
-        if title != "Recent":
-            assert sorted(map(int, re.findall(r"^\*\*(\d+)\. ", body, re.M))) == numbers(listed.pop(title))
-    assert listed == {}
+def test_the_list_of_decisions_has_each_with_its_title_below_its_subject() -> None:
+    subjects = re.split(r"^## \[(.+)\]\(decisions/(.+)\.md\)\n", INDEX, flags=re.M)[1:]
+    assert sorted(subjects[1::3]) == sorted(DECISIONS)
+    for title, page, lines in zip(subjects[::3], subjects[1::3], subjects[2::3], strict=True):
+        assert DECISIONS[page].startswith(f"# {title}\n")
+        expected = [
+            f"- [{number}](decisions/{page}.md#{number}): {text.partition('. ')[2].partition('**')[0].rstrip('.')}"
+            + (f" {mark[0]}" if (mark := re.search(r"\[superseded by \d+\]", text)) else "")
+            for number, text in decisions(page).items()
+        ]
+        assert lines.split("\n")[1:-1] == [*expected, *([""] if page != subjects[-2] else [])]
 
 
-def test_a_superseded_decision_names_its_successor_which_names_it() -> None:
-    """Each paragraph begins with its number."""
-    paragraphs = {
-        int(number): text for number, text in re.findall(r"^\*\*(\d+)\. (.+?)(?=\n\n|\Z)", DECISIONS, re.M | re.S)
+@pytest.mark.parametrize(
+    ("mark", "verb"), [("superseded by", "replaces"), ("amended by", "amends"), ("confirmed by", "confirms")]
+)
+def test_an_older_decision_names_the_one_that_changes_it_and_is_named_by_it(mark: str, verb: str) -> None:
+    """`amends 58 and 61` in decision 103, `[amended by 103]` in 58 and in 61."""
+    listed = r"(\d+(?:(?:, | and | to |–)\d+)*)"
+    marked = {
+        (old, new)
+        for old, text in ALL.items()
+        for given in re.findall(rf"\[{mark} {listed}\]", text)
+        for new in numbers(given)
     }
-    superseded = {
-        old: int(found[1]) for old, text in paragraphs.items() if (found := re.search(r"\[superseded by (\d+)\]", text))
+    stated = {
+        (old, new)
+        for new, text in ALL.items()
+        for given in re.findall(rf"\b{verb} {listed}", text)
+        for old in numbers(given)
     }
-    assert superseded
-    assert all(f"replaces {old}" in paragraphs[new] for old, new in superseded.items())
+    assert marked == stated != set()
 
 
 def test_every_decision_that_is_referred_to_exists() -> None:
-    known = set(decisions())
     for path in [*PAGES, *SOURCES, ROOT / "template.yaml"]:
         text = path.read_text(encoding="utf-8")
         given = re.findall(r"\bdecisions? (\d+(?:(?:, | and | to |–)\d+)*)", text)
         given += re.findall(r"\bdecisions(?:\.md)?\]?(?:\([^)]*\))?, (\d+(?:(?:, | and | to |–)\d+)*)", text)
-        assert {number for listed in given for number in numbers(listed)} <= known, path
+        assert {number for listed in given for number in numbers(listed)} <= ALL.keys(), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -73,14 +95,15 @@ def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None
         aim = (page.parent / target).resolve() if target else page
         assert aim.exists(), target
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", aim.read_text(encoding="utf-8"), re.M)
+            text = aim.read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.+)$", text, re.M)
             slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in slugs
+            assert anchor in slugs | set(re.findall(r'<a id="([^"]+)">', text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_table_is_cut_by_a_blank_line(page: Path) -> None:
-    """A row after a blank line begins a new table, whose second line must be its rule."""
+    """A row after a blank line begins a new table, whose second line must be its delimiter row."""
     lines = page.read_text(encoding="utf-8").splitlines()
     begins = [
         i for i, line in enumerate(lines) if line.startswith("|") and (i == 0 or not lines[i - 1].startswith("|"))
@@ -89,7 +112,7 @@ def test_no_table_is_cut_by_a_blank_line(page: Path) -> None:
 
 
 def test_the_tree_is_what_the_files_say_of_themselves() -> None:
-    """`make tree` writes it anew."""
+    """`make tree` writes it."""
     assert tree.TREE.read_text(encoding="utf-8") == tree.document()
 
 

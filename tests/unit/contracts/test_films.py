@@ -1,4 +1,4 @@
-"""The header of a film: what is taken and what is refused, the same from a file and by ranged reads of an object."""
+"""The header of a film: what is accepted and what is refused, the same for a file and for ranged reads of an object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.films import WIDTH, film_bytes, marked_spherical, small_film
 
 @pytest.fixture(scope="module")
 def film() -> bytes:
-    """Its index lies at the end, as cameras write it."""
+    """A film with its index at the end, as cameras write it."""
     return film_bytes()
 
 
@@ -50,7 +50,7 @@ def test_a_good_film_is_described(film: bytes) -> None:
 
 
 class CountingReads(io.BytesIO):
-    """How many bytes were asked for."""
+    """Counts the bytes that were requested."""
 
     asked = 0
 
@@ -61,7 +61,7 @@ class CountingReads(io.BytesIO):
 
 
 def test_the_pictures_are_not_read(film: bytes) -> None:
-    """They may be gigabytes, fetched from S3."""
+    """They may be gigabytes in S3."""
     start = film.index(b"mdat") - 4
     size = struct.unpack(">I", film[start : start + 4])[0]
     padding = bytes(4 << 20)
@@ -81,7 +81,7 @@ def test_a_film_whose_index_comes_first_says_that_it_is_cut_off(tmp_path: Path) 
 
 
 def test_behind_the_index_nothing_is_read() -> None:
-    """A long film in fragments has more boxes than are ever looked at."""
+    """A long film in fragments has more boxes than are ever examined."""
     fragments = struct.pack(">I4s8x", 16, b"moof") + struct.pack(">I4s8x", 16, b"mdat")
     stream = CountingReads(film_bytes(index_first=True) + fragments * MAX_BOXES)
     assert check_film(stream).width == WIDTH
@@ -89,7 +89,7 @@ def test_behind_the_index_nothing_is_read() -> None:
 
 
 def test_a_box_ends_with_what_it_lies_in(film: bytes, tmp_path: Path) -> None:
-    """A file on a disk takes no place beyond 2^63."""
+    """A file on a disk has no position beyond 2^63."""
     inner = struct.pack(">I4sQ", 1, b"mdia", 2**64 - 1) + struct.pack(">I4sQ", 1, b"free", 2**63 + 10)
     trak = struct.pack(">I4s", 8 + len(inner), b"trak") + inner
     at = film.index(b"moov") - 4

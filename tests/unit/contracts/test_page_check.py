@@ -131,7 +131,7 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
 
 
 def preflight(path: Path) -> tuple[PipelineStep | None, int | None, ErrorCode | None]:
-    """What the server decides of an upload whose step nobody chose. A film's own header is not looked into."""
+    """The server's decision about an upload without an explicit step. A film's header is not read."""
     with path.open("rb") as stream:
         kind = kind_of(path.name, stream.read(START_BYTES))
         if kind in (UploadKind.FILM, UploadKind.SPLAT):
@@ -169,7 +169,7 @@ def test_the_page_decides_as_preflight_does(name: str, found: tuple[Path, dict[s
     if name in (
         "splats.zip",
         "nearly_iteration.zip",
-    ):  # as photos they have none; the page knows what they are meant as
+    ):  # taken as photos, they contain none; the page recognises them as splats
         assert (code, verdict["code"]) == (ErrorCode.NO_PHOTOS, ErrorCode.INVALID_SPLAT)
         return
     asked = verdict.get("step") if verdict["code"] is None else None
@@ -183,4 +183,4 @@ def test_names_that_lead_out_of_the_archive_are_left_to_the_server(found: tuple[
 
 def test_every_refusal_of_the_page_is_among_these_archives(found: tuple[Path, dict[str, dict[str, object]]]) -> None:
     refused = {verdict["code"] for verdict in found[1].values()}
-    assert refused >= {*FOUND_BY_PAGE} - {ErrorCode.ARCHIVE_TOO_LARGE}  # web/test/check.test.js has that one
+    assert refused >= {*FOUND_BY_PAGE} - {ErrorCode.ARCHIVE_TOO_LARGE}  # web/test/check.test.js covers that one

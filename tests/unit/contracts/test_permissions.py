@@ -1,4 +1,4 @@
-"""Each function may do what its code does and no more.
+"""Each function may do what its code does, and no more.
 
 The calls are read from the code that a handler reaches; each is mapped to the IAM action that AWS checks for it
 (https://docs.aws.amazon.com/service-authorization/latest/reference/).
@@ -28,29 +28,29 @@ PREFIX = {
     "sqs": "sqs",
     "stepfunctions": "states",
 }
-# actions whose name is not the call's
+# actions whose name differs from the call's
 NAMED_OTHERWISE = {
     "s3:HeadObject": "s3:GetObject",
     "s3:DeleteObjects": "s3:DeleteObject",
-    "s3:DeleteObject": "s3:DeleteObjectVersion",  # with VersionId, as our code calls it
+    "s3:DeleteObject": "s3:DeleteObjectVersion",  # because our code passes VersionId
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:UploadPart": "s3:PutObject",
     "s3:CompleteMultipartUpload": "s3:PutObject",
     "s3:ListParts": "s3:ListMultipartUploadParts",
 }
-# what else AWS checks when a call is made as our code makes it
+# further actions that AWS checks when a call is made as our code makes it
 ALSO_CHECKED = {
-    "sagemaker:CreateProcessingJob": {"sagemaker:AddTags", "iam:PassRole"},  # Tags, RoleArn
+    "sagemaker:CreateProcessingJob": {"sagemaker:AddTags", "iam:PassRole"},  # because of Tags and RoleArn
     "sagemaker:CreateTrainingJob": {"sagemaker:AddTags", "iam:PassRole"},
-    "s3:GetObject": {"s3:ListBucket"},  # else an object that is not there reads as forbidden
-    "ses:SendEmail": {"ses:SendRawEmail"},  # Content.Raw
+    "s3:GetObject": {"s3:ListBucket"},  # without it, a missing object is reported as forbidden
+    "ses:SendEmail": {"ses:SendRawEmail"},  # because of Content.Raw
 }
 # what Powertools calls on our behalf
 IDEMPOTENCY = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
-# words of other things that are also operations of a service in use: re.Pattern.search, socket.create_connection
+# names of other functions that are also operations of a service in use: re.Pattern.search, socket.create_connection
 NOT_CALLS = {"search", "create_connection"}
-# boto3's managed copy: no operation of S3, but several
+# boto3's managed copy: not an operation of S3, but several
 MANAGED_COPY = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 SAGEMAKER_KINDS = ("processing", "training")
 
@@ -70,7 +70,7 @@ def services(reached: Reached) -> set[str]:
 
 
 def methods(reached: Reached) -> set[str]:
-    """Every word that could be a client's method, also where it is put together from a job's kind."""
+    """Every word that could be a client's method, including those composed of a job's kind."""
     spelled = {
         "".join(part if part is not None else kind for part in template)
         for template in reached.templates
@@ -110,7 +110,7 @@ def test_no_action_is_a_wildcard(function: Function) -> None:
 
 
 def test_every_service_that_is_called_is_known() -> None:
-    """A client of a service that is missing above would go unchecked."""
+    """Calls of a service that is missing above would not be checked."""
     for function in FUNCTIONS.values():
         reached = reached_from(function.handler_module)
         known = {service for service in reached.strings if service in ALL_SERVICES and "client" in reached.names}

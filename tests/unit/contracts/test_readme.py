@@ -1,4 +1,4 @@
-"""The commands of README and guides run: a test runs each. README's figures and names are what the code says."""
+"""The commands of README and guides work: a test runs each. README's figures and names are those of the code."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.support.sam_template import Template
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/tutorial.md", "events/README.md")
-# what a run prints, or an example of what a file holds, and nobody types
+# output of a run, or an example of a file's contents, which nobody types
 PRINTED = re.compile(r"(viewer|splat|products|report|orbit|mail) +out/|[A-Z_]+: |What to do: |\{ ")
-# each command → the file that runs it, or the same with other files, and what it runs there
+# each command → the file that runs it, or runs it with other files, and the call there
 WHERE = {
     "make demo": ("tests/e2e/test_sample.py", r"customer\.send\(sample"),
     "make demo ZIP=photos.zip": ("tests/integration/test_client.py", r"demo\.main\(\)"),
@@ -35,7 +35,7 @@ WHERE = {
     "make lint": (".ci/run", r"make .*\blint\b"),
     "make docs": (".ci/run", r"make .*\bdocs\b"),
     "make test": (".ci/run", r"^make test$"),
-    "make unit": ("Makefile", r"pytest -n 2 --dist loadfile tests/unit -m"),  # a part of what `make test` runs
+    "make unit": ("Makefile", r"pytest -n 2 --dist loadfile tests/unit -m"),  # a subset of `make test`
     "python -m spaceport photos.zip": ("tests/unit/spaceport/test_run.py", r"go\("),
     "python -m spaceport photos/ --quality preview --out result --open": (
         *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
@@ -86,7 +86,7 @@ WHERE = {
 
 
 def shown(text: str) -> list[str]:
-    """The lines that a page shows as commands, without what stands behind them as a comment."""
+    """The lines that a page shows as commands, without trailing comments."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     lines = re.findall(r"^(?: {4}| {7})(\S.*)$", re.sub(r"\\\n\s*", " ", outside), re.M)
     typed = [re.sub(r"\s+", " ", line.partition("  #")[0].rstrip()) for line in lines if not PRINTED.match(line)]
@@ -107,7 +107,7 @@ def test_a_file_that_is_said_to_run_a_command_does(command: str) -> None:
 
 
 def test_no_other_page_shows_commands() -> None:
-    """The runbook's are held to AWS's own models (tests/unit/deployment/test_runbook.py)."""
+    """The runbook's commands are checked against AWS's own models (tests/unit/deployment/test_runbook.py)."""
     for pattern in ("*.md", "docs/*.md", "benchmarks/*.md"):
         for page in ROOT.glob(pattern):
             name = page.relative_to(ROOT).as_posix()

@@ -1,4 +1,4 @@
-"""What cameras and tools name the second images of a shot, and that photos are not taken for them."""
+"""Names that cameras and tools give to second images of a shot are recognised, and photos are not taken for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kinds(names: Sequence[str]) -> dict[str, Kind]:
     return {str(path): shot.kind for path, shot in by_name(map(PurePosixPath, names)).items()}
 
 
-# the photos of an upload first, then what lies beside them, and what that is
+# the photos of an upload, the other files, and the kind of these
 UPLOADS = {
     "Mavic 3T": (("DJI_2026050112300{0}_000{0}_V.JPG",), {"DJI_2026050112300{0}_000{0}_T.JPG": Kind.THERMAL}),
     "Mavic 3T with waypoints": (
@@ -144,7 +144,7 @@ def test_a_mask_of_no_folder_near_it_belongs_to_the_only_photo_of_its_name() -> 
 
 
 def test_folders_that_hold_the_same_names_are_not_searched_for_each_other() -> None:
-    """Masks of photos that are all called alike: each looks at its own folders."""
+    """Masks of photos with equal names: for each, only its own folders are searched."""
 
     def paths(count: int) -> list[PurePosixPath]:
         names = ("photo.jpg", "masks/photo_mask.jpg")

@@ -1,4 +1,4 @@
-"""The documentation's site: it lists every page, and what leads out of docs/ becomes a name."""
+"""The documentation's site: it lists every page, and links out of docs/ become file names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listed(nav: list[object]) -> list[str]:
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert sorted(listed(SITE["nav"])) == sorted(pages)
 
 

@@ -1,4 +1,4 @@
-"""What crosses between the functions and the containers: environment, reasons, results, names (docs/contracts.md)."""
+"""The interface between the functions and the containers: environment, reasons, results, names (docs/contracts.md)."""
 
 from __future__ import annotations
 

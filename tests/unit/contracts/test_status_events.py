@@ -1,4 +1,4 @@
-"""Every producer of status events keeps to their schema: the functions, the containers, the state machine."""
+"""Every producer of status events follows their schema: the functions, the containers, the state machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ shares = st.floats(0, 1)
 
 
 class FakeEvents:
-    """Keeps what is put on any bus."""
+    """Keeps all entries put on any bus."""
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
@@ -192,7 +192,8 @@ def test_the_last_progress_of_a_stage_is_valid(stage: Stage) -> None:
 
 
 def full_data() -> dict[str, Any]:
-    """The state machine's data with all that may stand in it: every stage's output, a delivery, a settled failure."""
+    """The state machine's data with everything that it can contain: every stage's output, a delivery, a settled
+    failure."""
     error = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos match no other photo")
     succeeded = sample_event("status/job-succeeded")["detail"]
     data = sample_event("deliver/full")
@@ -206,7 +207,7 @@ def full_data() -> dict[str, Any]:
 
 
 def filled(template: Any, data: dict[str, Any]) -> Any:
-    """`Parameters` as Step Functions fills them in: names that end in `.$` hold a path into the data."""
+    """`Parameters` as Step Functions fills them in: keys that end in `.$` contain a path into the data."""
     if isinstance(template, list):
         return [filled(item, data) for item in template]
     if not isinstance(template, dict):
@@ -241,7 +242,7 @@ def test_what_the_state_machine_announces_is_read_by_the_functions(state: str) -
 
 
 def test_every_type_of_event_has_one_kind_of_producer() -> None:
-    """The state machine publishes what it decides; the functions and containers publish what only they see."""
+    """The state machine publishes its decisions; the functions and containers publish what only they observe."""
     announced = {entry["DetailType"] for entry in ANNOUNCEMENTS.values()}
     assert sorted(StatusType) == sorted(
         announced
@@ -249,7 +250,7 @@ def test_every_type_of_event_has_one_kind_of_producer() -> None:
     )
 
 
-# ── sequence: one order, whoever speaks ──
+# ── sequence: one order, whoever publishes ──
 
 
 @given(stages, attempts, shares, shares)

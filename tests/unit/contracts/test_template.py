@@ -65,7 +65,7 @@ def test_no_global_variable_is_unread() -> None:
 
 @pytest.mark.parametrize("captured", ["RESPONSE", "ERROR"])
 def test_no_answer_and_no_exception_of_a_function_is_kept_in_its_trace(captured: str) -> None:
-    """They hold tokens of shares, secrets of webhooks and signed links (tests/unit/functions/test_traces.py)."""
+    """They contain tokens of shares, secrets of webhooks and signed links (tests/unit/functions/test_traces.py)."""
     variable = f"POWERTOOLS_TRACER_CAPTURE_{captured}"
     assert TEMPLATE.global_variables[variable] == "false"
     assert not any(variable in function.variables for function in TEMPLATE.functions)
@@ -77,7 +77,7 @@ def test_a_variable_of_one_function_is_not_given_to_all() -> None:
 
 
 def test_settings_are_read_nowhere_but_in_handlers() -> None:
-    """Logic never reads the environment (os.environ stands in settings.py alone)."""
+    """Logic never reads the environment (os.environ occurs only in settings.py)."""
     readers = [
         path.relative_to(ROOT / "functions").as_posix()
         for path in (ROOT / "functions").rglob("*.py")
@@ -94,7 +94,7 @@ def test_a_missing_variable_is_named(function: Function) -> None:
 
 
 def test_settings_take_the_words_of_the_template() -> None:
-    """`SpotTraining` is a string with two allowed values, the setting a boolean."""
+    """`SpotTraining` is a string with two allowed values, the setting is a boolean."""
     spot = [_stage_settings({"SPOT_TRAINING": word}) for word in TEMPLATE.parameters["SpotTraining"]["AllowedValues"]]
     assert [settings.spot_training for settings in spot] == [True, False]
 
@@ -110,7 +110,7 @@ def test_every_parameter_is_used() -> None:
 
 def test_every_reference_leads_somewhere() -> None:
     pseudo = {name for name in TEMPLATE.references() if name.startswith("AWS::")}
-    by_sam = {f"{function.name}Role" for function in TEMPLATE.functions}  # SAM makes each function a role
+    by_sam = {f"{function.name}Role" for function in TEMPLATE.functions}  # SAM creates a role for each function
     assert TEMPLATE.references() - pseudo - by_sam <= TEMPLATE.parameters.keys() | TEMPLATE.resources.keys()
 
 
@@ -163,7 +163,7 @@ def test_an_event_that_no_retry_helps_is_kept(function: Function) -> None:
     events = {
         name: event
         for name, event in function.properties.get("Events", {}).items()
-        if event["Type"] not in ("HttpApi", "SQS")  # who calls the API hears of a failure himself
+        if event["Type"] not in ("HttpApi", "SQS")  # callers of the API see a failure themselves
     }
     assert all("DeadLetterConfig" in event["Properties"] for event in events.values())
     assert ("DeadLetterQueue" in function.properties) == bool(events)

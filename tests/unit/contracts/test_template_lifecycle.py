@@ -1,4 +1,4 @@
-"""What a failed first deploy leaves behind, what outlives the stack, and what a young account can give it."""
+"""What a failed first deploy leaves behind, what outlives the stack, and what a young account has room for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.sam_template import Template
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = Template.load()
-# customers' data and what reads it; everything else can be made anew
+# customers' data and what is needed to read them; everything else can be created again
 KEPT = {
     "AccessLogsBucket",
     "CustomerPool",
@@ -22,7 +22,7 @@ KEPT = {
     "UploadsBucket",
     "WebhookTable",
 }
-# one at a time: no two sweeps reconcile the same end
+# a concurrency of one: no two sweeps reconcile the same end
 NEEDS_A_RESERVE = {"SweepJobsFunction"}
 
 
@@ -33,7 +33,7 @@ def test_what_customers_own_outlives_the_stack() -> None:
 
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_a_failed_first_deploy_leaves_nothing_that_blocks_the_second(name: str) -> None:
-    """Retain would survive the rollback of a creation, and fixed names could not be taken again."""
+    """With Retain, resources would survive the rollback of a creation and block their fixed names."""
     assert TEMPLATE.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert TEMPLATE.resources[name]["UpdateReplacePolicy"] == "Retain"
 
@@ -56,14 +56,14 @@ def test_the_page_says_for_how_long_photos_are_kept() -> None:
 
 @pytest.mark.parametrize(("bucket", "days"), [("UploadsBucket", 7), ("ResultsBucket", 14)])
 def test_what_a_customer_deletes_is_gone_within_two_weeks_and_leaves_no_name(bucket: str, days: int) -> None:
-    """A deletion in a bucket with versions makes the object an older version behind a marker that bears its name."""
+    """In a versioned bucket, a deletion makes the object an older version behind a marker with its name."""
     properties = TEMPLATE.resources[bucket]["Properties"]
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     whole = [rule for rule in properties["LifecycleConfiguration"]["Rules"] if "Prefix" not in rule]
     assert {rule["Status"] for rule in whole} == {"Enabled"}
     (versions,) = [rule for rule in whole if "NoncurrentVersionExpiration" in rule]
     assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
-    # S3 takes it in no rule that also says when objects expire
+    # S3 refuses it in a rule that also expires objects
     (markers,) = [rule for rule in whole if rule.get("ExpiredObjectDeleteMarker")]
     assert "ExpirationInDays" not in markers
 
@@ -74,7 +74,7 @@ def test_a_repository_with_images_does_not_stop_the_deletion_of_the_stack() -> N
 
 
 def test_an_account_with_few_concurrent_executions_can_take_the_stack() -> None:
-    """Accounts begin with as few as 10; a reserve takes its number away from all other functions."""
+    """New accounts may have as few as 10; reserved concurrency takes its number away from all other functions."""
     assert TEMPLATE.parameters["ReserveConcurrency"]["Default"] == "false"
     always = {
         function.name: reserve

@@ -1,4 +1,4 @@
-"""What template.yaml and its companions write more than once, or in step with something elsewhere, held equal."""
+"""What template.yaml and its companions state more than once, or together with another file, is equal."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_eventbridge_may_send_to_every_queue_of_dead_letters() -> None:
 
 
 def test_the_network_has_an_endpoint_for_each_service_that_containers_call_and_no_other() -> None:
-    """SageMaker moves inputs and outputs over S3 through it; images and logs go over SageMaker's own network."""
+    """SageMaker transfers inputs and outputs over S3 through it; images and logs use SageMaker's own network."""
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "containers").rglob("*.py")]
     called = {service for source in sources for service in re.findall(r'boto3\.client\("(\w+)"', source)}
     endpoints = [each["Properties"] for each in TEMPLATE.of_type("AWS::EC2::VPCEndpoint").values()]
@@ -102,7 +102,7 @@ def test_the_runbook_has_a_section_on_every_alarm_that_is_not_about_dead_letters
 
 
 def functions_watched(metric: str) -> set[str]:
-    """The functions that an alarm on a metric of Lambda's looks at."""
+    """The functions that an alarm on a Lambda metric watches."""
     alarms = [properties(name) for name in of_kind("AWS::CloudWatch::Alarm")]
     found = [alarm for alarm in alarms if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)]
     return {alarm["Dimensions"][0]["Value"]["Ref"] for alarm in found}
@@ -125,7 +125,7 @@ def test_the_age_of_events_is_watched_wherever_events_may_wait() -> None:
 
 
 def test_a_run_that_waits_too_long_for_a_machine_rings() -> None:
-    """Each run that waits is looked at, and so measured, in every period of the alarm."""
+    """Each waiting run is checked, and so measured, in every period of the alarm."""
     alarm = properties("LongestWaitAlarm")
     assert (alarm["MetricName"], alarm["Statistic"]) == ("LongestWaitHours", "Maximum")
     assert alarm["Threshold"] == {"Ref": "LongestWaitHours"}
@@ -171,8 +171,8 @@ def test_progress_takes_every_status_event() -> None:
 
 
 def test_every_end_of_an_execution_that_announces_nothing_is_cleaned_up_after() -> None:
-    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html: the other two states
-    are running and succeeded."""
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html: the other two
+    statuses are running and succeeded."""
     ended = rule("StopJobFunction", "ExecutionEnded")
     assert set(ended["detail"]["status"]) == {"FAILED", "TIMED_OUT", "ABORTED"}
     assert ended["detail"]["stateMachineArn"] == [{"Ref": "Pipeline"}]
@@ -191,7 +191,7 @@ def test_both_kinds_of_sagemaker_job_are_followed() -> None:
 
 
 def test_every_arn_names_the_partition_that_the_stack_is_in() -> None:
-    """But one: the separator of Fn::Join takes no function."""
+    """With one exception: the separator of Fn::Join must not be a function."""
     fixed = re.findall(r".*\barn:aws\b.*", TEXT)
     assert len(fixed) == 2
     assert all("Names: !Join" in line for line in fixed)

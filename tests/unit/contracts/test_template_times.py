@@ -1,4 +1,4 @@
-"""Schedules, timeouts, concurrency and lifetimes of template.yaml, held equal to what depends on them elsewhere."""
+"""Schedules, timeouts, concurrency and lifetimes in template.yaml agree with the values that depend on them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_waiting_task_gets_its_heartbeat_several_times_before_it_is_due() -> N
 
 
 def test_an_end_whose_event_was_lost_is_noticed_within_six_minutes() -> None:
-    """A run is looked at once it was not heard of for QUIET_SECONDS, in the next round."""
+    """A run without news for QUIET_SECONDS is checked in the next round."""
     round_and_delay = seconds(schedules()["WatchRunsFunction"]["Watch"]) + 60
     assert QUIET_SECONDS + round_and_delay <= 360
 
@@ -51,7 +51,7 @@ def test_one_round_of_dispatch_ends_before_the_next_begins() -> None:
 
 
 def test_the_oldest_job_is_measured_in_every_period_of_its_alarm() -> None:
-    """Its alarm takes a missing figure for a fault."""
+    """Its alarm treats missing data as a fault."""
     assert properties("OldestJobAlarm")["TreatMissingData"] == "breaching"
     assert properties("OldestJobAlarm")["Period"] > seconds(schedules()["SweepJobsFunction"]["Sweep"])
 
@@ -81,8 +81,8 @@ def test_a_webhook_is_tried_as_often_as_the_contract_says() -> None:
 
 
 def test_reserved_concurrency() -> None:
-    """Of an account's thousand (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) Lambda wants a
-    hundred unreserved, and two stacks live side by side."""
+    """Of an account's thousand (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), Lambda
+    requires a hundred to stay unreserved, and two stacks share the account."""
     reserved = {name: function.properties.get("ReservedConcurrentExecutions") for name, function in FUNCTIONS.items()}
     counts = {name: each["Fn::If"][1] if isinstance(each, dict) else each for name, each in reserved.items() if each}
     assert {name: int(count) for name, count in counts.items()} == {
@@ -112,7 +112,7 @@ def test_the_burst_is_as_large_as_its_description_says() -> None:
 
 
 def test_lifecycles_of_objects() -> None:
-    """Rule → prefix and days; the name of a rule with days says the same number."""
+    """Rule → prefix and days; if a rule's name contains days, they are the same."""
     found = {
         name: {
             rule["Id"]: (
@@ -161,7 +161,7 @@ def test_what_a_job_reads_outlives_the_longest_job() -> None:
 
 
 def test_each_wait_fits_into_the_one_around_it() -> None:
-    """heartbeat < a task's timeout < the execution's; SageMaker ends a job before its task does."""
+    """heartbeat < a task's timeout < the execution's timeout; SageMaker ends a job before its task times out."""
     tasks = [state for state in STATES["States"].values() if "HeartbeatSeconds" in state]
     assert all(state["HeartbeatSeconds"] < state["TimeoutSeconds"] < STATES["TimeoutSeconds"] for state in tasks)
     assert all(stage.spec.max_runtime < min(state["TimeoutSeconds"] for state in tasks) for stage in Stage)

@@ -1,4 +1,4 @@
-"""What pilots' cards and tools produce → what becomes of it, in preflight and in the container: the table."""
+"""What pilots' memory cards and tools produce → the result, in preflight and in the container, as a table."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ def flight(*patterns: str, numbers: Iterable[int] = NUMBERS) -> list[str]:
 
 @dataclass(frozen=True)
 class Upload:
-    """`archive`, and the answer: a code, or the photos that the scene is made of; `beside`: what is not counted;
-    `nested`: archives that are named and not opened.
-    """
+    """`archive`, and the answer: a code, or the photos of the scene; `beside`: files that do not count; `nested`:
+    archives that are named but not opened."""
 
     archive: bytes
     photos: Sequence[str] = ()
@@ -48,7 +47,7 @@ def packed(
 
 
 def streamed(names: Iterable[str]) -> bytes:
-    """Sizes and checksums behind the data, as programs write that cannot seek."""
+    """Sizes and checksums after the data, as written by programs that cannot seek."""
 
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
@@ -189,11 +188,8 @@ def test_what_cannot_become_a_scene_is_refused_in_seconds_by_its_code(name: str,
     with pytest.raises(RejectedUpload) as caught:
         check_entries(read_entries(io.BytesIO(upload.archive)), len(upload.archive), PipelineStep.FULL)
     assert caught.value.error.code is upload.code
-    if upload.code in (
-        ErrorCode.NO_PHOTOS,
-        ErrorCode.UNSUPPORTED_PHOTOS,
-        ErrorCode.TOO_FEW_PHOTOS,
-    ):  # what the container counts after unpacking
+    # which the container counts after unpacking
+    if upload.code in (ErrorCode.NO_PHOTOS, ErrorCode.UNSUPPORTED_PHOTOS, ErrorCode.TOO_FEW_PHOTOS):
         assert unpacked(upload, tmp_path).nested == upload.nested
         return
     with pytest.raises(StageError, match=f"^{upload.code}: "):

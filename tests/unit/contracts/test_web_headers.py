@@ -1,4 +1,4 @@
-"""The customer's page may load, call and be framed by what it needs and nothing else, on AWS as on this machine."""
+"""The customer's page may load, call and be framed by what it needs and nothing else, on AWS and on this machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_both_policies_have_the_same_parts() -> None:
 
 
 def test_the_headers_need_nothing_that_needs_the_page() -> None:
-    """API and buckets name the page's domain among those that may call them; CloudFormation takes no circle."""
+    """API and buckets name the page's domain among those that may call them; CloudFormation allows no circular
+    dependency."""
     assert not re.search(
         r"\$\{(Api|ResultsBucket|UploadsBucket|WebDistribution)\b", json.dumps(RESOURCES["WebHeaders"])
     )

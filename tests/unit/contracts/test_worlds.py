@@ -1,4 +1,4 @@
-"""The worlds of docs/contracts.md stay apart, and each lists what it imports in a requirements.in of its own."""
+"""The worlds of docs/contracts.md stay separate, and each lists its imports in its own requirements.in."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
 SHARED = ("stage", "splat", "geo", "products")
 CONTRACT = frozenset({"contract"})
-# boto3 and what it is made of are in Lambda's own runtime
+# Lambda's runtime contains boto3 and its dependencies
 LAMBDA_RUNTIME = {"boto3", "botocore"}
-COMES_WITH_BOTO3 = {"botocore"}  # its exceptions and its transport: one release of the two, pinned by boto3
-PINNED_BELOW = {"setuptools<81"}  # the newest in which the Data Science SDK still finds pkg_resources
+COMES_WITH_BOTO3 = {"botocore"}  # its exceptions and its transport; boto3 pins the matching release
+PINNED_BELOW = {"setuptools<81"}  # the newest version in which the Data Science SDK still finds pkg_resources
 
 
 @dataclass(frozen=True)
 class World:
-    """`packages`: the project's own that it may import. `never`: what it must not, even indirectly listed."""
+    """`packages`: the project's packages that it may import. `never`: those that it must not import, and that its list
+    must not contain even indirectly."""
 
     name: str
     folder: Path
     packages: frozenset[str]
     never: frozenset[str]
     provided: frozenset[str] = field(default=frozenset())
-    further: tuple[Path, ...] = ()  # folders of packages that its image runs as well
+    further: tuple[Path, ...] = ()  # folders of packages that its image also runs
 
     @property
     def modules(self) -> dict[str, frozenset[str]]:
-        """File → dotted modules that it imports; of the containers' shared code, the files that this one uses."""
+        """File → dotted modules that it imports; of the containers' shared code, only files that this world uses."""
         found: dict[Path, frozenset[str]] = {}
         waiting = sorted(path for folder in (self.folder, *self.further) for path in own_files(folder))
         while waiting:
@@ -53,7 +54,7 @@ class World:
 
     @property
     def requirements(self) -> list[str]:
-        """The lines of requirements.in (and requirements-cuda.in), without comments. Fails where there is none."""
+        """The lines of requirements.in (and requirements-cuda.in), without comments. Fails if there is none."""
         path = self.folder / "requirements.in"
         assert path.is_file(), f"{path.relative_to(ROOT)} is missing: it lists what {self.name} imports"
         lists = [path, *self.folder.glob("requirements-cuda.in")]
@@ -71,7 +72,7 @@ def own_files(folder: Path) -> Iterator[Path]:
 
 
 def shared_files(module: str) -> list[Path]:
-    """The file of a module of the containers' shared packages; nothing for other modules."""
+    """The file of a module of the containers' shared packages; none for other modules."""
     if module.partition(".")[0] not in SHARED:
         return []
     base = CONTAINERS.joinpath(*module.split("."))
@@ -94,7 +95,7 @@ def container(name: str, *further: str) -> World:
     )
 
 
-FURTHER = {Stage.COMPRESSOR: ("products",)}  # packages of SHARED that an image runs as programs of their own
+FURTHER = {Stage.COMPRESSOR: ("products",)}  # packages of SHARED that an image runs as separate programs
 SCIENCE = {"numpy", "numba", "torch", "pycolmap", "cv2", "PIL", "scipy", "gsplat"}
 WORLDS = [
     World(
@@ -122,7 +123,7 @@ WORLDS = [
         folder=ROOT / "spaceport",
         packages=frozenset({"spaceport", "local", "deliver", "domain", *CONTRACT}),
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", "ministack", *SCIENCE}),
-        provided=frozenset({"botocore"}),  # of the stages' own lists, which an installation has in any case
+        provided=frozenset({"botocore"}),  # in the stages' own lists, which an installation has in any case
     ),
     World(
         name="sample",
@@ -155,7 +156,7 @@ def test_splat_imports_nothing_of_the_stages() -> None:
     ("package", "above"), [("sog", {"encode", "deliver", "stage"}), ("encode", {"deliver"}), ("deliver", {"stage"})]
 )
 def test_the_compressors_packages_import_only_those_below(package: str, above: set[str]) -> None:
-    """The format, the optimisation on top of it, and what is delivered around the file."""
+    """The format, the optimisation on top of it, and the delivered files around the SOG."""
     folder = CONTAINERS / "compressor" / "compressor" / package
     modules = {module for path in own_files(folder) for module in imported(path)}
     assert modules

@@ -1,4 +1,4 @@
-"""scripts/deployment/deploy-role.yaml: who may take the role on, and that it may do what deploy.sh does and no more."""
+"""scripts/deployment/deploy-role.yaml: who may assume the role, and that it may do what deploy.sh does and no more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.template import load_template
 
 PATH = Path(__file__).parents[3] / "scripts" / "deployment" / "deploy-role.yaml"
 ROLE: dict[str, Any] = load_template(PATH)["Resources"]["DeployRole"]["Properties"]
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html, and reading what is there
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html, and reading existing images
 PUSH = {
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",

@@ -1,4 +1,4 @@
-"""deploy.sh and web.sh against programs that only write down what they were called with."""
+"""deploy.sh and web.sh with programs that only record their arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 DIGEST = "sha256:" + "a" * 64
 
-# a registry is a folder of files named after the references that it holds
+# the registry is a folder of files named after its references
 DOCKER = r"""
 echo "docker $*" >>"$CALLS"
 name() { echo "$1" | tr '/:' '__'; }
@@ -46,7 +46,7 @@ esac
 
 @dataclass(frozen=True)
 class Desk:
-    """A clone of the scripts in a repository of its own, with `programs` before anything else on PATH."""
+    """A clone of the scripts in its own repository, with `programs` first in PATH."""
 
     folder: Path
 
@@ -67,7 +67,7 @@ class Desk:
         return done.stdout.strip()
 
     def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`calls` afterwards holds what was called."""
+        """Runs the script; `calls` then returns the recorded calls."""
         (self.folder / "calls").write_text("", encoding="utf-8")
         environment = {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
@@ -143,7 +143,7 @@ def test_an_image_is_built_as_one_manifest_without_attestations(desk: Desk) -> N
 
 @pytest.mark.parametrize("form", [INDEX, "application/vnd.oci.image.manifest.v1+json", ""])
 def test_an_image_that_the_registry_holds_in_another_form_is_refused(desk: Desk, form: str) -> None:
-    """Freshly pushed, and also one that was there already."""
+    """Whether freshly pushed or pushed earlier."""
     pushed, again = desk.run("deploy.sh", "sfm", FORMAT=form), desk.run("deploy.sh", "sfm")
     assert (pushed.returncode, again.returncode) == (1, 1)
     assert f"was pushed as {form or 'something else'}" in pushed.stderr

@@ -1,4 +1,4 @@
-"""scripts/job.py on planted failures: each is explained by what one command prints."""
+"""scripts/job.py on injected failures: the output of one command explains each."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Failures planted in the whole control plane, and what `scripts.job` prints of each: the command and docs/runbook.md
-must do, without a look at the code."""
+"""Failures injected into the whole control plane, and the output of `scripts.job` about each: the command and
+docs/runbook.md must suffice, without reading the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
 class FunctionLogs:
-    """CloudWatch Logs: what the functions' own logger wrote, in the template's log group, and no container's log."""
+    """CloudWatch Logs: what the functions' own logger wrote, in the template's log group, and no container logs."""
 
     def __init__(self) -> None:
         self._lines = io.StringIO()
@@ -72,7 +72,7 @@ class Resources:
 
 
 class History:
-    """Step Functions' account of an execution: what its tasks were answered."""
+    """Step Functions' history of an execution: the answers to its tasks."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -94,7 +94,7 @@ class History:
 
 
 def delivered(event: dict[str, Any]) -> dict[str, Any]:
-    """A status event as EventBridge hands it to a function: with the fields that moto leaves out."""
+    """A status event as EventBridge passes it to a function: with the fields that moto omits."""
     return sample_event("status/job-failed") | event
 
 
@@ -118,7 +118,7 @@ def told(account: Account, job_id: str = JOB_ID) -> str:
 
 
 def explained(word: str) -> bool:
-    """Whether the runbook's part on being called says what to do about it."""
+    """Whether the runbook's section for people on call says what to do about it."""
     return f"`{word}`" in ON_CALL
 
 
@@ -147,7 +147,7 @@ def test_a_quota_of_zero_that_shows_while_the_run_waits(cloud: Cloud, account: A
 
 
 def test_a_request_that_sagemaker_refuses(cloud: Cloud, account: Account) -> None:
-    """To the customer it is INTERNAL without a reason."""
+    """The customer sees INTERNAL without a reason."""
     cloud.sagemaker.quota = 0
     invoke("run_stage", ask_for(Stage.TRAINING))
     cloud.sagemaker.quota = None
@@ -164,7 +164,7 @@ def test_memory_that_ran_out_twice(cloud: Cloud, account: Account) -> None:
         cloud.sagemaker.fail(job_name(Stage.TRAINING, attempt), 900, FailureReason=reason)
         invoke("report_stage", job_changed(Stage.TRAINING, attempt, status="Failed"))
     attempts = told(account).partition("── attempts")[2].partition("── functions")[0]
-    assert attempts.count("CUDA out of memory at step 900") == 4  # as noted, and as SageMaker says it
+    assert attempts.count("CUDA out of memory at step 900") == 4  # as recorded, and as SageMaker reports it
     assert "on ml.g4dn.xlarge" in attempts
     assert re.search(r"-3dgs-2 .*\"gaussianDivisor\": \"?2", attempts)
     assert explained("OUT_OF_MEMORY")
@@ -254,7 +254,7 @@ def test_a_function_that_raises_is_found_by_its_job(cloud: Cloud, account: Accou
 
 
 def test_every_handler_logs_what_it_raises_with_the_keys_of_its_job() -> None:
-    """The API answers its faults itself, and logs them there."""
+    """The API answers its own faults, and logs them there."""
     folder = Path(__file__).parents[3] / "functions"
     sources = {path.parent.name: path.read_text(encoding="utf-8") for path in folder.glob("*/handler.py")}
     assert {name for name, text in sources.items() if "\n@log_faults\n" not in text} == {"api"}

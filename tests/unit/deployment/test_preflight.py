@@ -1,4 +1,4 @@
-"""preflight.sh against an account that a test describes: what the account lacks is named, and nothing else."""
+"""preflight.sh with an account that the test defines: it names what the account lacks, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.sam_template import Template
 SCRIPT = Path(__file__).parents[3] / "scripts" / "deployment" / "preflight.sh"
 PRICES = "ml.c6i.4xlarge=0.9,ml.g4dn.xlarge=0.8"
 
-# answers as AWS's CLI prints them, a list of quotas in pages; a variable makes one thing missing
+# answers in the format of the AWS CLI, a list of quotas in pages; an environment variable makes one thing missing
 AWS = r"""#!/usr/bin/env bash
 echo "$*" >>"$CALLS"
 case "$*" in
@@ -120,7 +120,7 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path, variables: dic
 
 @pytest.mark.parametrize(("spot", "skipped"), [("true", ["g4dn", "g6"]), ("false", ["g6"])])
 def test_a_fallback_without_a_quota_is_skipped(tmp_path: Path, spot: str, skipped: list[str]) -> None:
-    """On demand, the first type is no fallback, and its quota is asked for once."""
+    """On demand, the first type is not a fallback, and its quota is queried once."""
     variables = {"SPOT": spot, "TRAINING_TYPES": "ml.g4dn.xlarge+ml.g6.xlarge,ml.g4dn.xlarge"}
     _, lines = run(tmp_path, **variables, ON_DEMAND="0.0")
     assert re.findall(r"ml\.(\w+)\.xlarge for training job usage is .*: skipped as a fallback", lines) == skipped

@@ -1,4 +1,4 @@
-"""Every command of docs/runbook.md is one that there is: by AWS's own models, the Makefile, the template."""
+"""Every command of docs/runbook.md exists: in AWS's own models, the Makefile, the template."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKS = "\n".join(line[4:] for line in RUNBOOK.splitlines() if line.startswith(
 PROOFS = [row.split(" | ")[1].strip("`") for row in RUNBOOK.splitlines() if re.match(r"\| \d+ \| `", row)]
 CODE = "\n".join([BLOCKS, *PROOFS])
 OF_THE_CLI_ITSELF = {"query", "output"}
-# where the CLI has another name than the interface
+# where the CLI's name differs from the API's
 SERVICES = {"s3api": "s3"}
 OPTIONS = {"notification-endpoint": "endpoint"}
 
@@ -36,7 +36,7 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """The calls of the AWS CLI, also those inside $(…); `s3` is not one of AWS's interfaces but the CLI's own."""
+    """The calls of the AWS CLI, including those inside $(…); `s3` is a command of the CLI, not an API."""
     found = []
     for service, operation, rest in re.findall(r"\baws ([a-z0-9-]+) (wait [a-z-]+|[a-z0-9-]+)([^\n|;]*)", CODE):
         own = re.sub(r'"[^"]*"', "", rest)
@@ -61,8 +61,8 @@ def test_an_account_is_proved_by_ten_commands() -> None:
 
 
 def test_production_is_deployed_with_what_it_must_have() -> None:
-    """`--parameter-overrides` replaces samconfig.toml's. A restored production has another Stage, and no rule of the
-    template asks for these."""
+    """`--parameter-overrides` replaces samconfig.toml's. A restored production stack has another Stage, and no rule of
+    the template requires these parameters."""
     deployments = [line for line in BLOCKS.splitlines() if re.search(r"sam deploy --config-env prod .*Stage=", line)]
     assert len(deployments) >= 3
     for line in deployments:
@@ -105,7 +105,7 @@ def test_what_it_names_of_the_stack_is_there() -> None:
 
 
 def test_the_alarms_send_to_it() -> None:
-    """An alarm's text names a file that is there."""
+    """An alarm's description names an existing file."""
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     named = set(re.findall(r"docs/\w+\.md", text))
     assert "docs/runbook.md" in named

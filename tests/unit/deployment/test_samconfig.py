@@ -1,4 +1,4 @@
-"""samconfig.toml: one environment for each stage, with parameters that the template has."""
+"""samconfig.toml: one environment per stage, with parameters that the template has."""
 
 from __future__ import annotations
 

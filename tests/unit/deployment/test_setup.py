@@ -1,4 +1,4 @@
-"""Set-up on other machines: which Python it takes, what it says where there is none, slips in make's variables."""
+"""Set-up on other machines: which Python it chooses, what it prints if there is none, mistyped make variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOOLS = ("bash", "dirname", "mkdir", "touch")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the script in a folder of its own, and a PATH that holds no Python."""
+    """A copy of the script in its own folder, and a PATH that contains no Python."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "setup.sh", tmp_path / "scripts")
     (tmp_path / "bin").mkdir()
@@ -31,7 +31,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def python(checkout: Path, name: str, version: str) -> None:
-    """A Python that knows its version, and makes environments whose pip writes down what it was asked for."""
+    """A stand-in for Python that reports its version, and makes environments whose pip records its arguments."""
     script = checkout / "bin" / name
     fits = tuple(map(int, version.split("."))) in {(3, minor) for minor in range(PYTHONS[0][1], PYTHONS[1][1] + 1)}
     script.write_text(
@@ -93,7 +93,7 @@ def test_all_that_name_the_pythons_name_the_same() -> None:
 
 
 def test_running_installs_no_tools() -> None:
-    """What only tests need is no part of the way to the first scene."""
+    """What only tests need is not installed on the way to the first scene."""
     lines = (ROOT / "requirements-run.in").read_text(encoding="utf-8").splitlines()
     lists = {line.removeprefix("-r ") for line in lines if line.startswith("-r ")}
     assert lists == {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/requirements.in")} - {
@@ -105,7 +105,7 @@ def test_running_installs_no_tools() -> None:
 
 
 def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: Path) -> None:
-    """As soon as there is what rendering takes, and before the long list."""
+    """As soon as the packages for rendering are there, before the long list is installed."""
     python(checkout, "python3", "3.11")
     for tool in ("npm", "du", "cut"):
         (checkout / "bin" / tool).write_text("#!/bin/bash\n")
@@ -120,7 +120,7 @@ def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: 
         installed = [line.split()[-1] for line in asked if "install" in line]
         assert installed == ["sample/requirements.in"] * rendered + ["requirements-run.in"]
         assert ("-m local.sample_photos" in asked) == rendered
-        # the kernels of both stages are compiled once: alone, before what either warm-up needs besides
+        # the kernels of both stages are compiled once: the shared ones first, then what either warm-up needs besides
         warmed = [line for line in asked if line.endswith((".warm", ".warm splats", ".warm stereo"))]
         assert warmed[0] == "-m trainer.warm splats"
         assert sorted(warmed[1:]) == ["-m compressor.warm", "-m trainer.warm stereo"]
@@ -159,7 +159,7 @@ def test_what_needs_nothing_of_the_first_environment_is_installed_beside_it(envi
 
 
 def test_rendering_the_sample_needs_no_other_package_than_its_own() -> None:
-    """It runs while the others are being installed."""
+    """It runs while the other packages are being installed."""
     script = "import sys; sys.path.insert(0, '.'); import local.sample_photos; print('boto3' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"

@@ -16,7 +16,7 @@ FOLDER = ROOT / ".github" / "workflows"
 
 
 def workflow(name: str) -> dict[str, Any]:
-    """A workflow's content; YAML 1.1 reads its key `on` as true, so that it is given its name back."""
+    """A workflow's content; YAML 1.1 reads its key `on` as true, so the key is restored."""
     content: dict[Any, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
     content["on"] = content.pop(True)
     return content
@@ -74,7 +74,8 @@ def test_a_job_ends_in_time_and_may_read_alone(name: str) -> None:
 
 @each_workflow
 def test_no_job_may_write_but_the_one_that_takes_on_the_deploy_role(name: str) -> None:
-    """`id-token: write` lets a job have tokens in the repository's name: a step of another job would have the role."""
+    """`id-token: write` lets a job get tokens in the repository's name, so a step of another job could assume the
+    role."""
     allowed = {job: content.get("permissions") for job, content in WORKFLOWS[name]["jobs"].items()}
     writing = {job for job, permissions in allowed.items() if "write" in str(permissions)}
     assert writing == ({"images"} if name == "build-containers.yml" else set())
@@ -82,7 +83,7 @@ def test_no_job_may_write_but_the_one_that_takes_on_the_deploy_role(name: str) -
 
 
 def test_the_job_with_the_deploy_role_installs_and_runs_nothing_but_the_script() -> None:
-    """Packages of developers and CI are pinned by version alone (scripts/lock.sh): they never run beside the role."""
+    """Packages for developers and CI are pinned only by version (scripts/lock.sh), so they never run with the role."""
     images = WORKFLOWS["build-containers.yml"]["jobs"]["images"]
     assert images["permissions"] == {"contents": "read", "id-token": "write"}
     used = [step["uses"].partition("@")[0] for step in images["steps"] if "uses" in step]
@@ -93,7 +94,8 @@ def test_the_job_with_the_deploy_role_installs_and_runs_nothing_but_the_script()
 
 @each_workflow
 def test_what_others_write_into_a_pull_request_is_no_part_of_a_script(name: str) -> None:
-    """Expressions are put into a script before the shell reads it: titles and branches would be commands."""
+    """Expressions are inserted into a script before the shell reads it, so titles and branch names would run as
+    commands."""
     expressions = {found for step in steps(name) for found in re.findall(r"\$\{\{(.*?)\}\}", step.get("run", ""))}
     assert expressions <= {" matrix.command "}
     assert not {"pull_request_target", "workflow_run", "issue_comment"} & WORKFLOWS[name]["on"].keys()
@@ -123,9 +125,8 @@ def test_machines_are_of_a_named_release(name: str) -> None:
 
 
 def test_what_is_shipped_is_locked_to_its_files() -> None:
-    """torch for a CPU, which has another file for each kind of machine, is left to its version (docs/security.md): the
-    hash of one machine's file would let no other machine build the image.
-    """
+    """torch for a CPU has a different file for each kind of machine and is pinned only by version (docs/security.md):
+    with the hash of one machine's file, no other machine could build the image."""
     shipped = [ROOT / "functions" / "requirements.txt", *(ROOT / "containers").glob("*/requirements.txt")]
     assert len(shipped) == 4
     for path in shipped:
@@ -140,7 +141,7 @@ def test_what_is_shipped_is_locked_to_its_files() -> None:
 
 
 def test_ci_draws_the_same_examples_every_time_and_makes_every_check() -> None:
-    """tests/conftest.py derandomises hypothesis where CI is set. The tests come last, when nothing runs beside them."""
+    """tests/conftest.py derandomises hypothesis if CI is set. The tests run last, when nothing else runs."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.search(r"^set -euo pipefail$.*^export CI=1\b", script, re.M | re.S)
     beside, alone = re.findall(r"^make (.+)$", script, re.M)

@@ -1,4 +1,4 @@
-"""A fresh cloud for each test of a function; one that has a single machine, and a clock for its queue."""
+"""A fresh cloud for each test of a function; a cloud with a single machine, and a clock for its queue."""
 
 from __future__ import annotations
 

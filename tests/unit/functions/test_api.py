@@ -1,4 +1,4 @@
-"""The API through its handler: whose job is whose, what an upload needs, and refusals that say what to do."""
+"""The API through its handler: who may see which job, what an upload needs, and refusals that say what to do."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_job_says_when_it_and_each_of_its_stages_will_be_done(cloud: Cloud) ->
     track("stage-started", "stage-progressed")
     view = call("GET", f"/jobs/{JOB_ID}").json
     left = {stage["stage"]: stage["secondsLeft"] for stage in view["stages"]}
-    assert left["sfm"] is None  # its end was not reported, nor is it predicted
+    assert left["sfm"] is None  # its end was not reported, and is not estimated either
     assert 0 <= left["3dgs"] <= left["compressor"] == view["secondsLeft"]
     assert view["timeLeft"]["low"] < view["secondsLeft"] < view["timeLeft"]["high"]
     track("stage-succeeded")
@@ -259,7 +259,7 @@ def test_a_job_that_came_by_mail_address_is_his_whose_address_is_verified(
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 20])
 def test_no_page_of_the_list_leaves_one_out(cloud: Cloud, limit: int) -> None:
-    for number in range(9):  # 0, 1 to 5 of one second, 6, 7, 8
+    for number in range(9):  # 0, 1 to 5 in the same second, 6, 7, 8
         recorded(cloud, job_id=f"job-{number}", at=AT.replace(second=1 if 1 <= number <= 5 else number))
     seen: list[str] = []
     before = None
@@ -272,7 +272,7 @@ def test_no_page_of_the_list_leaves_one_out(cloud: Cloud, limit: int) -> None:
 
 
 def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> None:
-    for number in range(5):  # two of one second, some by token and some by address
+    for number in range(5):  # two in the same second, some by token and some by address
         owner = "pilot-1" if number % 2 else "mailto:pilot@example.com"
         recorded(cloud, owner, f"job-{number}", AT.replace(second=number // 2))
     recorded(cloud, "stranger-2", "other")
@@ -319,13 +319,13 @@ def test_before_anything_is_sent_the_time_of_each_quality_is_told_by_what_was_le
     for stage, machine in (("sfm", "ml.c6i.4xlarge"), ("3dgs", "ml.g4dn.xlarge"), ("compressor", "ml.c6i.4xlarge")):
         paces.write(Stage(stage), machine, Quality.PREVIEW, Pace(waiting=100, per_unit=1, usual=100, runs=3))
     counted = call("GET", "/estimates", query={"photos": 500}).json["estimates"]
-    assert counted["preview"] == {"low": 800.0, "high": 1200.0}  # 3 waits, 500 photos, 2 stages of the usual work
+    assert counted["preview"] == {"low": 800.0, "high": 1200.0}  # 3 waits, 500 photos, 2 stages at the usual pace
     assert list(counted) == ["preview", "standard", "high"]
     assert counted["standard"]["high"] < counted["high"]["high"]
     usual = call("GET", "/estimates").json["estimates"]
     assert usual["preview"] == {"low": 480.0, "high": 720.0}
     dollars = call("GET", "/estimates", query={"photos": 500}).json["dollars"]["preview"]
-    machines = 0.816 * (500 + 100) / 3600 + 0.7364 * 100 / 3600  # waiting for a machine costs nothing
+    machines = 0.816 * (500 + 100) / 3600 + 0.7364 * 100 / 3600  # waiting for a machine is free
     assert dollars == {"low": round(0.8 * machines, 2), "high": round(1.2 * machines, 2)}
     splat = call("GET", "/estimates", query={"pipelineStep": "Compression"}).json["estimates"]
     assert splat["preview"] == {"low": 160.0, "high": 240.0}
@@ -335,7 +335,7 @@ def test_before_anything_is_sent_the_time_of_each_quality_is_told_by_what_was_le
 
 @pytest.mark.parametrize("step", ["full", "3dgs"])
 def test_blocks_side_by_side_cost_more_money_and_no_more_time(cloud: Cloud, step: str) -> None:
-    """Training and the coarse model before it: 2 waits and 125 s. All splats are compressed at once."""
+    """Training after the coarse model: 2 waits and 125 s. All splats are compressed at once."""
     paces = PaceTable(cloud.table("pace"))
     for stage, machine in (("sfm", "ml.c6i.4xlarge"), ("3dgs", "ml.g4dn.xlarge"), ("compressor", "ml.c6i.4xlarge")):
         for quality in Quality:

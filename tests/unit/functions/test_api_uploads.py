@@ -1,4 +1,4 @@
-"""Uploads through the API: parts and links, where one broke off, and ids that are none."""
+"""Uploads through the API: parts and links, how an interrupted one resumes, and invalid ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.pilot import JOB_ID, PHOTOS, STRANGER, is_problem, recorded
 
 
 def send(cloud: Cloud, upload: dict[str, Any], numbers: list[int], body: bytes) -> None:
-    """Do what a browser does with the links."""
+    """Sends the parts by the links, as a browser does."""
     ticket = Ticket.decode(upload["uploadId"])
     for number in numbers:
         part = body[(number - 1) * upload["partBytes"] :][: upload["partBytes"]]
@@ -51,7 +51,7 @@ def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: C
     assert head["ContentLength"] == len(body)
     uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
     assert done.json["jobId"] == job_id_of(uploaded, STACK)
-    # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
+    # S3's event then makes start_job start a job of the uploader, with the uploader's options
     event = sample_event("start_job/object-created")
     described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
     event["detail"]["object"] |= described
@@ -135,7 +135,7 @@ def test_the_days_of_a_link_are_a_number(cloud: Cloud, number: Any) -> None:
 
 @pytest.mark.parametrize("number", [True, False, 1.5])
 def test_an_option_that_is_a_number_is_not_true_or_false(cloud: Cloud, number: Any) -> None:
-    """It may be written in letters, as on an upload."""
+    """A number may be given as text, as in an upload's metadata."""
     recorded(cloud)
     options = {"products": number}
     upload = {"fileName": "a.zip", "bytes": 10}

@@ -1,4 +1,4 @@
-"""What a stranger, a hostile upload and a container that was taken over try, and what they get (docs/security.md)."""
+"""What a stranger, a hostile upload and a compromised container try, and what they get (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def test_whoever_asks_first_the_object_says_whose_it_is(cloud: Cloud) -> None:
 
 
 def test_an_address_in_other_letters_is_no_address(cloud: Cloud) -> None:
-    """A Kelvin sign in lower case is a k."""
+    """A Kelvin sign becomes a k in lower case."""
     cloud.upload("flight0.zip", PHOTOS, email="back@example.com")
     assert start({**MALLORY, "email": "bac\u212a@example.com"}) == (404, "NO_SUCH_OBJECT")
 
 
-# ── a container that was taken over ──
+# ── a compromised container ──
 
 
 def told(name: str, **detail: Any) -> None:
@@ -175,8 +175,8 @@ def test_mails_go_to_the_verified_address_of_the_caller_alone(cloud: Cloud, addr
 
 @pytest.fixture
 def few_mails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four mails of outcomes and two of starts a day."""
-    assert (limits.MAX_MAILS_A_DAY, limits.MAX_START_MAILS_A_DAY) == (20, 5)  # as docs/security.md says
+    """At most four mails about outcomes and two about starts a day."""
+    assert (limits.MAX_MAILS_A_DAY, limits.MAX_START_MAILS_A_DAY) == (20, 5)  # as stated in docs/security.md
     monkeypatch.setattr("notify.notify.MAX_MAILS_A_DAY", 4)
     monkeypatch.setattr("notify.notify.MAX_START_MAILS_A_DAY", 2)
 
@@ -199,7 +199,7 @@ def test_an_owner_gets_so_many_mails_a_day_whatever_the_addresses(cloud: Cloud, 
 
 
 def test_mails_of_starts_take_nothing_from_those_of_outcomes(cloud: Cloud, few_mails: None) -> None:
-    """Uploads of one moment all begin before the first of them ends."""
+    """Uploads that arrive together all start before the first of them ends."""
     uploads = [cloud.upload(f"{number}.zip", PHOTOS, email="pilot@example.com") for number in range(4)]
     jobs = [invoke("start_job", event)["jobId"] for event in uploads]
     for name in ("job-started", "job-failed"):
@@ -275,7 +275,7 @@ def test_a_ticket_that_says_another_size_is_of_no_upload(
     listed = cloud.s3.list_parts
 
     def of_its_key(**asked: Any) -> Any:
-        """S3 knows an upload under its own key alone; moto forgets to look."""
+        """S3 finds a multipart upload only by its own key; moto does not check it."""
         if f"/{size}/" in asked["Key"]:
             raise aws_error("NoSuchUpload", "ListParts")
         return listed(**asked)
@@ -314,7 +314,7 @@ def test_who_calls_without_a_token_is_counted_by_network(cloud: Cloud, monkeypat
     assert opened("192.0.2.7", "/openapi.json") == 429
     assert opened("192.0.2.8") == 404
     assert call("GET", "/jobs").status == 200
-    # one connection has 64 bits of addresses to call from
+    # a single connection can call from 2^64 addresses
     assert [opened(f"2001:db8:1:2::{number}") for number in range(3)] == [404, 404, 429]
     assert opened("2001:db8:1:3::1") == 404
 
@@ -333,7 +333,7 @@ def test_an_ipv4_address_is_a_network_of_its_own_however_it_is_written(address: 
 
 
 def counted_in_one_minute() -> Any:
-    """A clock that stands still: a test may run over the minute's end."""
+    """A clock that stands still, because a test might run past the end of a minute."""
     counts = Counter[str]()
 
     def count(_self: Counters, what: str, _period: str) -> int:

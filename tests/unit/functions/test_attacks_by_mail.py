@@ -1,4 +1,4 @@
-"""What a name or an address of an attacker's becomes in a mail (docs/security.md)."""
+"""How an attacker's name or address appears in a mail (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_scenes_name_is_no_link_in_a_mail(cloud: Cloud) -> None:
     ["evil.example", "evil。example", "evil．example", "evil｡example", "💩.la", "a@evil.example", "a＠evil．example"],
 )
 def test_no_dot_that_a_browser_reads_as_one_joins_a_names_words(name: str) -> None:
-    """https://www.unicode.org/reports/tr46/: what separates labels."""
+    """https://www.unicode.org/reports/tr46/ lists what separates labels."""
     parts = unlinked(f"see {name} now").split("\u2060")
     assert len(parts) == 1 + len(re.findall("[.。．｡@＠]", name))
     assert all(part[-1] in ".。．｡@＠" for part in parts[:-1])
@@ -90,7 +90,7 @@ def test_an_address_holds_no_encoded_word(local: str) -> None:
 
 @given(st.text(max_size=40))
 def test_no_encoded_word_in_a_name_breaks_the_start(text: str) -> None:
-    """`=?utf-8?b?a?=` is bad base64, which the decoder of headers does not call a ValueError."""
+    """`=?utf-8?b?a?=` is bad base64, for which the header decoder does not raise a ValueError."""
     for name in (f"=?utf-8?b?{text}?=", "=?utf-8?b?a?="):
         try:
             options_from_metadata({"name": name})

@@ -1,4 +1,4 @@
-"""What a large flight's trainings and their join read of the scene: their own part, by a manifest."""
+"""What a large flight's trainings and their join read of the scene: only their own part, by a manifest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sources(cloud: Cloud, name: str) -> dict[str, dict[str, str]]:
 
 
 def listed(cloud: Cloud, source: dict[str, str]) -> tuple[str, set[str]]:
-    """The common prefix of what a channel is filled with, and the rest of the names."""
+    """The common prefix of a channel's objects, and the rest of their names."""
     assert source["S3DataType"] == "ManifestFile"
     common, *names = json.loads(cloud.get(source["S3Uri"]))
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""Blocks side by side make one stage's progress and one estimate, whatever order their events come in."""
+"""Blocks side by side give one progress and one estimate of the stage, in whatever order their events arrive."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def after(events: list[StatusEvent]) -> dict[str, Any]:
 
 
 def flight(blocks: int, reports: list[float]) -> list[StatusEvent]:
-    """All events of a flight: the coarse model, then all blocks at once, one of them in two attempts."""
+    """All events of a flight: the coarse model, then all blocks at once, one of which needs two attempts."""
     names: list[BlockName] = [COARSE, *range(1, blocks + 1)]
     events = [started(name, blocks) for name in names] + [started(1, blocks, 2)]
     return events + [said(name, share) for name in names for share in (*reports, 1.0)]
@@ -130,7 +130,7 @@ def test_steps_that_were_asked_for_are_the_flights_and_shared_by_its_blocks() ->
 
 def test_the_slowest_block_says_when_the_stage_is_done() -> None:
     quick = [said(block, 0.01, seconds=0) for block in (1, 2, 3)] + [said(block, 0.9) for block in (1, 2)]
-    assert left([*begun(3), *quick, said(3, 0.3)], 600) > 1200  # block 3 alone: 600 s for three tenths
+    assert left([*begun(3), *quick, said(3, 0.3)], 600) > 1200  # block 3 by itself: 600 s for three tenths
     assert left([*begun(3), *quick, said(3, 0.9)], 600) < 150
 
 
@@ -139,7 +139,7 @@ def test_a_block_that_waits_for_its_machine_has_all_its_time_before_it() -> None
 
 
 def test_blocks_one_after_another_are_foreseen_by_the_pace_of_all() -> None:
-    """Ten blocks on one machine: three are done, and nothing of the others."""
+    """Ten blocks on one machine: three have ended, and the others have sent no events."""
     one_by_one = [said(block, 0.01, seconds=1000.0 * (block - 1)) for block in (1, 2, 3)]
     done = [said(block, 1.0, seconds=1000.0 * block) for block in (1, 2, 3)]
     assert left([*begun(10), *one_by_one, *done], 3000) > 4500

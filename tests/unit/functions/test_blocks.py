@@ -88,7 +88,7 @@ def test_all_runs_of_a_job_are_found_over_several_pages(runs: StageRuns, monkeyp
     each = [training(block, attempt) for block in range(1, 14) for attempt in (1, 2)]
     for run in each:
         remember(runs, run)
-    table: Any = runs._table  # moto's page is as long as DynamoDB's megabyte
+    table: Any = runs._table  # moto's pages are as long as DynamoDB's, one megabyte
     query = table.query
     monkeypatch.setattr(table, "query", lambda **how: query(**{"Limit": 5, **how}))
     assert [waiting.run for waiting in runs.of_job(JOB_ID)] == each
@@ -120,7 +120,8 @@ def queue_up(runs: StageRuns, run: StageRun, start_tag: int) -> str:
 
 
 def test_a_flight_of_many_blocks_lets_others_go_after_eight(runs: StageRuns) -> None:
-    """Of the same turn another owner's job, and the same owner's next; whatever comes a turn later waits."""
+    """Another owner's job of the same turn goes next, and so does the same owner's next job; whatever has a later turn
+    waits."""
     blocks = [queue_up(runs, training(block), 7) for block in range(1, 14)]
     other, own_next, last = (
         queue_up(runs, StageRun(job_id=name, stage=Stage.TRAINING, attempt=1), tag)

@@ -1,4 +1,4 @@
-"""A job that is cancelled: its execution ends, and stop_job does the rest."""
+"""A cancelled job: its execution ends, and stop_job does the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution
 from tests.support.runs import JOB_ID, ask_for, job_name
 
-# a mail that was sent before is not counted again, which Powertools remarks upon
+# a mail that was sent before is not counted again, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -34,10 +34,10 @@ def test_its_sagemaker_job_is_stopped_an_event_published_and_one_mail_sent(cloud
     invoke("run_stage", ask_for())
     canceller.cancel(JOB_ID)
     aborted = sample_event("stop_job/execution-aborted")
-    for _ in range(2):  # EventBridge may deliver it again
+    for _ in range(2):  # EventBridge may deliver the event twice
         invoke("stop_job", aborted)
     for said in [said for said in cloud.heard() if said["detail-type"] == "Job Stopped"]:
-        invoke("notify", {"account": "123456789012", **said})  # moto leaves the account out
+        invoke("notify", {"account": "123456789012", **said})  # moto omits the account
     assert cloud.sagemaker.stopped == [job_name()]
     assert [mail["Subject"] for mail in cloud.mails()] == ["Your 3D scene “meadow” was stopped"]
 

@@ -1,4 +1,4 @@
-"""run_stage copies the company's logo for the run that writes the quality report, and no logo stops a job."""
+"""run_stage copies the company's logo for the run that writes the quality report, and an unusable logo stops no job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.fakes import aws_error
 from tests.support.runs import JOB_ID, ask_for, job_name
 
-# a call that fails leaves no metrics to publish, which Powertools remarks upon
+# a call that fails leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 LOGO = f"s3://{RESULTS}/branding/logo.png"

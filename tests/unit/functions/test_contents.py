@@ -45,7 +45,7 @@ def scene(
 
 
 def preflight(body: bytes, step: PipelineStep) -> str:
-    """The refusal, "" where there is none."""
+    """The refusal (`CODE: facts`), "" if there is none."""
     return refusal_of(uploaded(body), len(body), step)
 
 
@@ -138,23 +138,23 @@ def test_whatever_is_damaged_a_scene_is_taken_or_refused_by_a_code(
     for at, value in damage:
         body[at % len(body)] = value
     packed = bytearray(archive(scene({**model, name: bytes(body[cut % len(body) :])}), method))
-    if cut % 2:  # and the packed bytes as well
+    if cut % 2:  # the packed bytes, too
         packed[(30 + damage[0][0] % 2000) % len(packed)] = damage[0][1]
     code = preflight(bytes(packed), SCENE).partition(":")[0]
-    assert code in ("", "INVALID_SCENE") or (cut % 2 and code in tuple(ErrorCode))  # where the directory is hit, by any
+    assert code in ("", "INVALID_SCENE") or (cut % 2 and code in tuple(ErrorCode))  # any, if the directory is damaged
 
 
 def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() -> None:
     body = bytearray(archive(scene({**binary_model(PHOTOS), "cameras.bin": bytes(range(256)) * 40})))
     (entry,) = (entry for entry in read_entries(io.BytesIO(bytes(body))) if entry.path.name == "cameras.bin")
     data = entry.offset + 30 + len(entry.name)
-    body[data] = 0x07  # a block of a type that Deflate does not have
+    body[data] = 0x07  # Deflate has no block of this type
     assert "sparse/0/cameras.bin is damaged" in preflight(bytes(body), SCENE)
     assert preflight(archive(scene(binary_model(PHOTOS, camera=7)), Method.ZSTANDARD), SCENE) == ""
 
 
 def test_a_long_list_of_photos_is_read_no_further_than_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the photos are found before the limit; where they lie behind it, training looks."""
+    """Half of the photos are found before the limit; if they come after it, the decision is left to training."""
     model = binary_model(PHOTOS, observations=50_000)
     monkeypatch.setattr("domain.contents.MAX_BYTES", 6 << 20)
     assert preflight(archive(scene(model)), SCENE) == ""
@@ -164,7 +164,7 @@ def test_a_long_list_of_photos_is_read_no_further_than_it_decides(monkeypatch: p
 
 @dataclass(frozen=True)
 class Hollow(Packed):
-    """An entry of blocks of Deflate that unpack to nothing, each of five bytes."""
+    """An entry of Deflate blocks of five bytes each, which unpack to nothing."""
 
     blocks: int = 0
 
@@ -175,7 +175,7 @@ class Hollow(Packed):
 
 @pytest.fixture
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of all chunks that Deflate gave."""
+    """The sizes of all chunks that unpacking returned."""
     sizes: list[int] = []
     inflate = PLAIN[Method.DEFLATE]
 
@@ -229,7 +229,7 @@ def test_no_model_is_looked_at_where_they_are_too_many() -> None:
 
 
 class CountedFiles(dict[PurePosixPath, Entry]):
-    """How often all files were gone through."""
+    """Counts how often all files are iterated over."""
 
     rounds = 0
 
@@ -264,14 +264,14 @@ def test_a_line_of_many_values_is_not_taken_apart(line: str, name: str) -> None:
 
 
 def moved(body: bytes, by: int) -> bytes:
-    """The archive, whose end says that its directory begins `by` bytes from where it does."""
+    """The archive, with an end record that places its directory `by` bytes away from where it is."""
     there = struct.unpack_from("<L", body, len(body) - 6)[0]
     return body[:-6] + struct.pack("<L", (there + by) % 2**32) + body[-2:]
 
 
 @each_method
 def test_an_entry_before_the_archive_is_damaged(method: int) -> None:
-    """A directory said to begin later moves all entries forward, the first to before the start."""
+    """A directory that is said to begin later moves all entries forward, the first to before the start."""
     body = archive(scene(binary_model(PHOTOS)), method)
     assert "sparse/0/cameras.bin is damaged" in preflight(moved(body, 50), SCENE)
     body = archive({"a.MP4": film_bytes()}, method)
@@ -288,7 +288,7 @@ def test_an_entry_before_the_archive_is_damaged(method: int) -> None:
 def test_wherever_entries_are_said_to_lie_the_archive_is_taken_or_refused_by_a_code(
     tmp_path_factory: pytest.TempPathFactory, film: bool, method: int, by: int, offset: int | None
 ) -> None:
-    """As an object and as a file on a disk, which differ in what they raise for places that are none."""
+    """As an object and as a file on a disk, which raise different exceptions for invalid positions."""
     files = {"a.MP4": film_bytes()} if film else scene(binary_model(PHOTOS))
     body = bytearray(archive(files, method))
     if offset is not None:
@@ -337,7 +337,7 @@ def test_an_index_behind_what_is_read_of_a_packed_film_is_left_to_the_container(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     film = marked_spherical(film_bytes())
-    film += struct.pack(">I4s", 8 + (2 << 20), b"free") + bytes(2 << 20)  # so that it is not the whole
+    film += struct.pack(">I4s", 8 + (2 << 20), b"free") + bytes(2 << 20)  # more than the first read
     monkeypatch.setattr("domain.contents.MAX_FILM_HEADER_BYTES", 1000)
     assert preflight(archive({"a.MP4": film}), FULL) == ""
     assert preflight(archive({"a.MP4": film}, Method.STORED), FULL).startswith("PANORAMA: ")

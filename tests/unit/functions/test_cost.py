@@ -1,4 +1,4 @@
-"""Prices: what the template offers has one, and time and money turn into each other."""
+"""Prices: every machine that the template offers has one, and time and money convert into each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deliver through its handler: the list of what the customer gets, figures and cost."""
+"""deliver through its handler: the list of files for the customer, figures and cost."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_second_images_of_shots_have_a_table_of_their_own(cloud: Cloud) -> None:
     assert f"3 × {reason}" in page
     assert "1 × is another file of a shot" in page
     assert "<td>DJI_2.JPG</td>" in page
-    assert f"<td>{reason}</td>" not in page  # not among the photos left out
+    assert f"<td>{reason}</td>" not in page  # not in the list of photos that were left out
     assert "&lt;4&gt;_T.JPG" in page
     kinds = [line["kind"] for line in cloud.get_json(REPORT)["photoList"]]
     assert kinds == [None, None, "thermal", "thermal", "thermal", "twin"]

@@ -1,4 +1,4 @@
-"""The queue for machines: run_stage puts into it what SageMaker has no machine for, dispatch serves it in order."""
+"""The queue for machines: run_stage queues runs for which SageMaker has no machine, dispatch serves them in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.fakes import FakeExecution
 from tests.support.queueing import Clock, ask, ended, look_round, name
 from tests.support.runs import waiting
 
-# a crash leaves no metrics to publish, which Powertools remarks upon
+# a crash leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -49,7 +49,7 @@ def test_a_job_that_waits_for_capacity_publishes_that_and_when_it_got_some(one_m
 
 
 def test_fifty_jobs_of_one_owner_get_their_machine_in_the_order_in_which_they_began(one_machine: Cloud) -> None:
-    """Whenever they were uploaded: a rerun of an old upload does not go to the head."""
+    """Whenever they were uploaded: a rerun of an old upload does not go to the front."""
     late_first = [*range(10, 0, -1), *range(11, 51)]
     for number in late_first:
         ask(number)
@@ -63,7 +63,7 @@ def test_fifty_jobs_of_one_owner_get_their_machine_in_the_order_in_which_they_be
 
 
 def turns(cloud: Cloud, first: int) -> list[int]:
-    """The jobs in the order in which one machine comes to them, after `first`, which has it."""
+    """The jobs in the order in which they get the only machine, after `first`, which has it."""
     order = [first]
     while waiting(Stage.TRAINING, cloud):
         cloud.sagemaker.complete(name(order[-1]))
@@ -109,7 +109,7 @@ def test_between_two_of_ones_own_nobody_else_has_more_than_two(cloud: Cloud, own
 def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
     for number in (1, 2):
         ask(number)
-    one_machine.sagemaker.complete(name(1))  # and dispatch has received no event of it
+    one_machine.sagemaker.complete(name(1))  # and dispatch has not received the event of that
     ask(3)
     assert one_machine.sagemaker.created == [name(1), name(2)]
     assert waiting(Stage.TRAINING, one_machine) == [name(3)]
@@ -125,7 +125,7 @@ def test_each_stage_has_a_queue_of_its_own(one_machine: Cloud) -> None:
 
 
 def test_the_later_stage_of_an_early_upload_goes_before_the_earlier_stage_of_a_late_one(one_machine: Cloud) -> None:
-    """Both are processing jobs on one type of machine, and the quota is one."""
+    """Both are processing jobs on the same instance type, with a quota of one."""
     ask(1, Stage.SFM)
     for number in (2, 3):
         ask(number, Stage.SFM)
@@ -201,7 +201,7 @@ def test_a_pass_ends_when_sagemaker_answers_nobody(one_machine: Cloud) -> None:
     one_machine.watch.calls.clear()
     assert one_machine.sagemaker.created == []
     look_round()
-    assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the one whose Create was refused the fourth time
+    assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the run whose Create was the fourth to be refused
 
 
 def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_a_crash_at_any_call_and_another_look_leave_one_job_for_each_run(
         with pytest.raises(Crash):
             look_round()
         one_machine.watch.crash_at = None
-        clock.pass_seconds(CLAIM_SECONDS + 1)  # what it was at is nobody else's until then
+        clock.pass_seconds(CLAIM_SECONDS + 1)  # until then, its claim keeps other dispatchers away
         look_round()
         assert one_machine.sagemaker.created.count(name(number)) == 1
         assert waiting(Stage.TRAINING, one_machine) == []

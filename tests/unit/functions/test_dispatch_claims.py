@@ -1,4 +1,4 @@
-"""Several that serve the queue at once, and what has no quota: no run is created twice, and none holds up another."""
+"""Several dispatchers at once, and runs without quota: no run is created twice, and none holds up another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.fakes import aws_error
 from tests.support.queueing import Clock, ask, ended, look_round, name
 from tests.support.runs import waiting
 
-# a crash leaves no metrics to publish, which Powertools remarks upon
+# a crash leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -58,7 +58,7 @@ def run_of(number: int) -> StageRun:
 
 
 def test_two_that_serve_a_queue_at_once_create_different_jobs(one_machine: Cloud, clock: Clock) -> None:
-    """A second one comes whenever the first is about to call SageMaker."""
+    """A second dispatcher starts whenever the first is about to call SageMaker."""
     one_machine.sagemaker.quota = 0
     for number in (1, 2, 3):
         ask(number)

@@ -1,4 +1,4 @@
-"""The closed lists of failures and warnings: complete, in whole sentences."""
+"""The closed lists of failures and warnings: complete, and in whole sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The estimate of when a job is done: learnt from one scene, held against another."""
+"""The estimate of when a job ends: learnt from one scene, compared with the real end of another."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
-# seconds of a training of 2,000 steps at every 100th, on two cores (report.json, "trainingCurve"): a real beach, then
-# the project's sample, which shared the machine and compiled its kernels in the first steps
+# Elapsed seconds at every 100th of 2,000 training steps, on two cores (report.json, "trainingCurve"): a real beach,
+# then the project's sample, which shared the machine and compiled its kernels in the first steps.
 BEACH = (
     1.3,
     2.4,
@@ -66,7 +66,8 @@ def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metric
 
 
 def train(cloud: Cloud, job_id: str, curve: tuple[float, ...]) -> list[tuple[float, float]]:
-    """Play a training by its curve: (share of its time gone, relative error of its estimated length) at each event."""
+    """Replays a training by its curve: (share of its time elapsed, relative error of its estimated length) at each
+    event."""
     recorded(cloud, job_id)
     tell(job_id, "stage-started", 0)
     tell(job_id, "stage-progressed", 1, 0.05, steps=2000, gaussians=80_000)
@@ -81,7 +82,7 @@ def train(cloud: Cloud, job_id: str, curve: tuple[float, ...]) -> list[tuple[flo
 
 
 def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
-    """Seconds left in training; the compressor's are what is foreseen for it."""
+    """Seconds left in training; those of the compressor are its first estimate."""
     item = cloud.item(job_id)
     assert item is not None
     ends = {stage: (datetime.fromisoformat(eta) - AT).total_seconds() for stage, eta in item["etas"].items()}
@@ -93,7 +94,7 @@ def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
 def test_from_mid_stage_on_the_estimate_is_within_a_quarter_also_where_nothing_was_learnt(cloud: Cloud) -> None:
     errors = train(cloud, "first", SAMPLE)
     assert max(error for gone, error in errors if gone >= 0.5) < 0.25
-    # half of the progress comes well before half of the time
+    # half of the progress is reached well before half of the time
     assert max(error for _, error in errors[9:]) < 0.25
 
 

@@ -1,4 +1,5 @@
-"""One estimate for the whole job: within a quarter from a fifth of its time on, the first job included."""
+"""One estimate for the whole job: after a fifth of its time, it is within a quarter of the truth, even for the first
+job."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ def tell(job_id: str, kind: str, stage: Stage, seconds: float, sequence: int, pr
 
 
 def play(cloud: Cloud, job_id: str, slower: float, shares: tuple[float, ...]) -> list[tuple[float, float]]:
-    """Play a job whose stages take `slower` times the first guess, unevenly by `shares`: (share of its time gone,
-    relative error of its estimated end) after each event."""
+    """Replays a job whose stages take `slower` times the first estimate, unevenly by `shares`: (share of its time
+    elapsed, relative error of its estimated end) after each event."""
     upload = UploadedObject(bucket="b", key=f"{job_id}.zip", version_id="v", etag="e")
     job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": job_id})
     JobsTable(cloud.table("jobs"), clock=AT.timestamp).record(job, JobFacts(photos=PHOTOS))
@@ -70,7 +71,7 @@ def error(cloud: Cloud, job_id: str, now: float, end: float) -> float:
 
 
 def worst(errors: list[tuple[float, float]]) -> float:
-    """The largest error from a fifth of the job's time on."""
+    """The largest error after a fifth of the job's time."""
     return max(error for gone, error in errors if gone >= 0.2)
 
 
@@ -82,7 +83,7 @@ def test_so_are_that_of_a_slow_machine_and_the_next_one_of_another_scene(cloud: 
     assert worst(play(cloud, "first", 2.5, (1.0, 1.0, 1.0))) <= 0.25
     learnt = cloud.table("pace").scan()["Items"]
     for name, shares in (("second", (1.3, 0.8, 1.0)), ("third", (0.7, 1.2, 1.4))):
-        for item in learnt:  # each comes after the first alone
+        for item in learnt:  # so that each comes directly after the first
             cloud.table("pace").put_item(Item=item)
         assert worst(play(cloud, name, 2.5, shares)) <= 0.25
 

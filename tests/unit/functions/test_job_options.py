@@ -184,7 +184,7 @@ def test_every_wrong_option_is_named_at_once() -> None:
     assert "shDegree: " in message
 
 
-# what tools write by themselves: rclone, s3cmd, s3fs, Transfer Family, Cyberduck, DataSync, AWS' own SDKs
+# metadata that tools set by themselves: rclone, s3cmd, s3fs, Transfer Family, Cyberduck, DataSync, AWS' own SDKs
 FOREIGN = {
     "mtime": "1714550400.5", "s3cmd-attrs": "atime:1/ctime:2/gid:0/gname:root/md5:x/mode:33188", "uid": "1000",
     "gid": "1000", "mode": "33188", "ctime": "1", "atime": "1", "user-agent": "AWSTransfer",
@@ -298,7 +298,7 @@ STACKS = ("spaceport-dev", "spaceport-prod", "spaceport-prod2", "spaceport-d", "
 def test_two_stacks_that_take_the_same_object_never_name_a_sagemaker_job_alike(
     stage: Stage, step: PipelineStep
 ) -> None:
-    """Names are the account's: the second Create would be taken for its own job that is there already."""
+    """Names are shared within an account: the second stack would mistake the first one's job for its own."""
     objects = [uploaded(), uploaded("duploads/meadow.zip"), uploaded(version_id="v2"), uploaded(version_id=None)]
     options = JobOptions(pipeline_step=step)
     jobs = [(stack, job_of(one, stack, options, AT)) for stack in STACKS for one in objects]

@@ -1,4 +1,4 @@
-"""One result of a flight's blocks."""
+"""The results of a flight's blocks, joined into one."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_block_gets_time_for_its_share_of_what_is_left_however_many_run_beside
     spent = [Prices().dollars("ml.g4dn.xlarge", seconds_of(cloud, name)) or 0.0 for name in names]
     reserve = Prices().dollars("ml.c6i.4xlarge", 1) or 0.0
     assert 0.85 * BUDGET < sum(spent) <= BUDGET - reserve
-    assert seconds_of(cloud, names[0]) == pytest.approx(2 * seconds_of(cloud, names[1]), abs=2)  # of twice the weight
+    assert seconds_of(cloud, names[0]) == pytest.approx(2 * seconds_of(cloud, names[1]), abs=2)  # twice the weight
 
 
 def test_the_next_attempt_at_a_block_gets_what_its_own_left(cloud: Cloud) -> None:
@@ -162,5 +162,5 @@ def test_what_is_not_the_same_finished_work_is_trained_again(cloud: Cloud, spoil
         cloud.delete(f"{model_of(training_of(2))}/result.json")
     created = len(cloud.sagemaker.created)
     invoke("run_stage", event)
-    new = 0 if spoilt == "first run" else 1  # of the first run itself the task simply gets the outcome
+    new = 0 if spoilt == "first run" else 1  # a repeated task of the first run simply gets the outcome
     assert len(cloud.sagemaker.created) == created + new

@@ -1,4 +1,4 @@
-"""Links into the results: a splat is saved under its scene's name, whatever letters that has."""
+"""Links into the results: a splat is saved under its scene's name, whatever characters that contains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deliver.deliver import DELIVERED
 from domain.links import Links, attachment
 
-# what pages show or programs read
+# what browsers show or programs read, and so is not saved under the scene's name
 SHOWN = {".html", ".png", ".jpg", ".webp", ".json", ".gz"}
 URI = "s3://results/jobs/meadow-0123456789ab"
 

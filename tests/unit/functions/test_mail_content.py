@@ -1,4 +1,4 @@
-"""What a mail says: the scene, what became of it, the figures, the links, and never anything of somebody else's."""
+"""The content of a mail: the scene, its outcome, the figures, the links, and never anything of another customer's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.support.mails import (
     text,
 )
 
-# a crash leaves no metrics to publish, and so does a mail that was sent before: Powertools remarks upon both
+# neither a crash nor a mail that was sent before leaves metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -115,7 +115,7 @@ def test_the_mail_says_how_good_the_scene_is_why_and_what_to_do(cloud: Cloud, gr
 
 
 def links_in(mail: EmailMessage) -> dict[str, str]:
-    """The delivered file at each link of the text part."""
+    """The delivered file behind each link of the text part."""
     found = re.findall(rf"^([^:\n]+): (https://{RESULTS}\S+)$", text(mail), re.M)
     return {label: urlsplit(url).path.lstrip("/") for label, url in found}
 
@@ -148,7 +148,7 @@ def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(c
 
 
 def test_the_text_of_whoever_has_an_account_links_the_page_in_place_of_signed_links(cloud: Cloud) -> None:
-    """A mail program that shows text alone shows them whole."""
+    """Mail programs that show only text show signed links in full length."""
     recorded(cloud, owner="pilot-1")
     invoke("notify", outcome("job-succeeded"))
     read = text(cloud.mails()[0])
@@ -253,7 +253,7 @@ def test_a_failure_says_what_happened_what_to_do_and_the_code(cloud: Cloud, name
     invoke("notify", event)
     body = read(cloud.mails()[0])
     said = dict(event["detail"]["error"])
-    if said["code"] == "STOPPED":  # no error: it was asked for
+    if said["code"] == "STOPPED":  # not an error: the customer asked for it
         assert said.pop("code") not in body
     for words in said.values():
         assert words in body

@@ -1,4 +1,4 @@
-"""Whose scene a mail is about, and where that is: project, customer, and the site or the coordinates."""
+"""Whose scene a mail is about, and where it is: project, customer, and the site or the coordinates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from notify.mail import compose
 from tests.support.cloud import Cloud, invoke
 from tests.support.mails import AT, JOB_ID, LINKS, OUTCOMES, html, outcome, recorded, succeeded, text
 
-# a crash leaves no metrics to publish, and so does a mail that was sent before: Powertools remarks upon both
+# neither a crash nor a mail that was sent before leaves metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 

@@ -1,5 +1,5 @@
-"""Who gets no more mails: by one click, by a bounce, by a complaint; through the handlers of notify, unsubscribe and
-suppress."""
+"""Addresses that get no more mails: by one click, by a bounce, by a complaint; through the handlers of notify,
+unsubscribe and suppress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.mails import API, AT, recorded
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 PILOT = "pilot@example.com"
 OTHER = "other@example.com"
-TOO_LONG = base64.urlsafe_b64encode(b"a" * 3000).decode() + ".key"  # more than DynamoDB takes for a key
+TOO_LONG = base64.urlsafe_b64encode(b"a" * 3000).decode() + ".key"  # longer than a DynamoDB key may be
 
 
 def reference(cloud: Cloud, address: str = PILOT) -> str:
@@ -27,7 +27,7 @@ def reference(cloud: Cloud, address: str = PILOT) -> str:
 
 
 def click(method: str, reference: str) -> tuple[int, Any]:
-    """As API Gateway hands on what a mail program sends: a form, no token."""
+    """The event that API Gateway makes of a mail program's request: a form, no token."""
     answer = invoke(
         "unsubscribe",
         {

@@ -1,4 +1,4 @@
-"""notify through its handler: one mail for a job and outcome, with what the customer can do next."""
+"""notify through its handler: one mail per job and outcome, with what the customer can do next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.mails import (
     recorded,
 )
 
-# a crash leaves no metrics to publish, and so does a mail that was sent before: Powertools remarks upon both
+# neither a crash nor a mail that was sent before leaves metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -60,7 +60,7 @@ def test_different_words_for_the_same_outcome_are_one_mail(cloud: Cloud) -> None
 
 @pytest.mark.parametrize("names", list(itertools.permutations(["job-failed", "job-stopped"])), ids=" ".join)
 def test_of_two_words_about_one_end_the_first_is_mailed_and_stands(cloud: Cloud, names: tuple[str, str]) -> None:
-    """The state machine had begun to say that the job failed when it was stopped, and stop_job says so, too."""
+    """The state machine was stopped while it published that the job failed, and stop_job publishes the end, too."""
     recorded(cloud)
     for name in names:
         invoke("notify", outcome(name))
@@ -157,7 +157,7 @@ def test_a_start_that_arrives_after_the_end_is_not_mailed(cloud: Cloud) -> None:
 def test_a_record_that_cannot_be_written_sends_no_second_mail(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, record: str
 ) -> None:
-    """SES has taken the mail, and the record of it fails: Lambda delivers the event again."""
+    """SES has accepted the mail, but recording it fails: Lambda delivers the event again."""
     recorded(cloud)
     if record == "_put_record":
         invoke("notify", outcome("job-failed"))
@@ -168,7 +168,7 @@ def test_a_record_that_cannot_be_written_sends_no_second_mail(
             patch.setattr(DynamoDBPersistenceLayer, record, _throttled)
             with pytest.raises(IdempotencyPersistenceLayerError):
                 invoke("notify", outcome("job-failed"))
-        for item in cloud.table("idempotency").scan()["Items"]:  # its minute in progress is over
+        for item in cloud.table("idempotency").scan()["Items"]:  # its minute in progress has passed
             cloud.table("idempotency").delete_item(Key={"id": item["id"]})
     invoke("notify", outcome("job-failed"))
     assert len(cloud.mails()) == 1

@@ -1,4 +1,4 @@
-"""The API's description: names, summaries, examples and webhooks that a reader and a generator of clients can use."""
+"""The API's description: names, summaries, examples and webhooks for readers and for generators of clients."""
 
 from __future__ import annotations
 

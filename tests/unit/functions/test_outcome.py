@@ -1,4 +1,4 @@
-"""What happened to a stage run, from every status and reason that SageMaker gives."""
+"""The outcome of a stage run, from every status and reason that SageMaker gives."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_reason_that_names_no_code_is_our_own_fault(reason: str) -> None:
         ("ClientError: Please use an instance type with more memory, or OutOfMemory", ErrorCode.OUT_OF_MEMORY),
         ("AlgorithmError: OSError: [Errno 28] No space left on device", ErrorCode.DISK_FULL),
         ("ClientError: DiskFull while downloading", ErrorCode.DISK_FULL),
-        # as users quote them: aws/sagemaker-spark 76, DIAGNijmegen/rse-grand-challenge, aws/sagemaker-python-sdk issues
+        # as quoted by users: aws/sagemaker-spark 76, DIAGNijmegen/rse-grand-challenge, aws/sagemaker-python-sdk issues
         ("InternalServerError: We encountered an internal error. Please try again.", ErrorCode.PLATFORM_FAULT),
         ("InternalServerError: We encountered an internal error.  Please try again.", ErrorCode.PLATFORM_FAULT),
         (
@@ -192,7 +192,7 @@ def test_a_reason_that_names_no_code_is_our_own_fault(reason: str) -> None:
         ("ClientError: Artifact upload failed:Insufficient disk space", ErrorCode.DISK_FULL),
         ("ClientError: Artifact upload failed: please try again", ErrorCode.PLATFORM_FAULT),
         ("AlgorithmError: CUDA error: uncorrectable ECC error encountered, exit code: 1", ErrorCode.PLATFORM_FAULT),
-        # a container's own words are not SageMaker's
+        # a container's own message is not SageMaker's
         ("AlgorithmError: buffer capacity of 4096 exceeded, exit code: 1", ErrorCode.INTERNAL),
         ("AlgorithmError: interrupted by an assertion, exit code: 1", ErrorCode.INTERNAL),
         ("ClientError: Data download failed: S3 key: s3://b/a//k has an illegal char sub-sequence", ErrorCode.INTERNAL),
@@ -221,7 +221,7 @@ def test_the_secondary_status_decides_why_training_stopped(secondary: str, expec
 
 
 def test_training_out_of_time_is_no_interruption_whatever_its_container_reports() -> None:
-    # an interruption is retried: the same six hours again, three times
+    # an interruption is retried: the same six hours, three more times
     left = "INTERRUPTED: checkpoint written"
     found = code("Stopped", Stage.TRAINING, SecondaryStatus="MaxRuntimeExceeded", FailureReason=left)
     assert found is ErrorCode.STAGE_TIMEOUT

@@ -1,4 +1,4 @@
-"""A call to a host that a customer named: where it may go, and how long it may take."""
+"""A call to a host that a customer named: which hosts are allowed, and how long it may take."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from domain.webhooks import Targets, fault_of
 
 @contextmanager
 def host(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A host on loopback that answers one connection, until the test is over."""
+    """A host on loopback that answers one connection while the test runs."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
-            with connection, suppress(OSError):  # the caller hung up
+            with connection, suppress(OSError):  # the caller has closed the connection
                 answer(connection, over)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -39,7 +39,7 @@ def host(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[s
 
 
 def drip(first: bytes) -> Callable[[socket.socket, threading.Event], None]:
-    """Sends `first`, then a byte every 50 ms, as long as somebody listens; a minute at most."""
+    """Sends `first`, then a byte every 50 ms while the caller reads; for a minute at most."""
 
     def answer(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(first)
@@ -61,7 +61,7 @@ def test_a_host_that_drips_its_answer_is_left_when_the_time_is_over(scheme: str,
         begun = time.monotonic()
         with pytest.raises(Undelivered):
             post(f"{scheme}://{address}/", b"{}", {}, Targets.ANY, seconds=0.5)
-        assert time.monotonic() - begun < 30  # a minute of dripping without a deadline
+        assert time.monotonic() - begun < 30  # without a deadline, the dripping takes a minute
 
 
 @pytest.mark.parametrize("line", [b"x" * 60_000, b"HTTP/1.1 \x1b[31m\r\n\r\n"], ids=["long", "control characters"])
@@ -91,7 +91,7 @@ def test_an_answer_in_time_is_taken() -> None:
 
 
 def test_the_time_to_connect_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that takes the connection late has no more time for its answer."""
+    """A host that accepts the connection late has less time left for its answer."""
     clock = iter([100.0, 111.0])
     monkeypatch.setattr("domain.post.monotonic", lambda: next(clock))
     with host(lambda _connection, _over: None) as address, pytest.raises(Undelivered, match="no answer within 10 s"):

@@ -42,7 +42,7 @@ def code(archive: bytes, step: PipelineStep = PipelineStep.FULL) -> ErrorCode:
 
 
 def listed(*extra: Listed) -> bytes:
-    """Five good photos and `extra`."""
+    """Five valid photos and `extra`."""
     return directory_of([*FIVE, *extra])
 
 
@@ -79,7 +79,7 @@ def check_quietly(archive: bytes) -> None:
 
 
 def test_names_of_many_folders_are_bounded_all_together() -> None:
-    """Each may lie in a hundred folders; all of them would take the function that reads them a minute."""
+    """Each name may contain a hundred folders; reading all of them would take the function a minute."""
     deep = [Listed("a/" * 90 + f"{number}.txt") for number in range(LIMITS.parts // 91 + 1)]
     assert code(listed(*deep)) is ErrorCode.ARCHIVE_TOO_LARGE
     assert check(listed(*deep[: len(deep) // 2])) == 5

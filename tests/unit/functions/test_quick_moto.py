@@ -1,4 +1,4 @@
-"""What tests/support/quick_moto.py replaces of moto answers as moto's own code does."""
+"""The replacements in tests/support/quick_moto.py answer as moto's own code does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading an S3 object by ranges: what is fetched, and that it is read right."""
+"""Reading an S3 object by ranges: what is requested, and that it is read correctly."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_hostile_object_is_read_by_so_many_requests_and_no_more() -> None:
     assert len(s3.requests) == MAX_BLOCKS
     assert ranged.bytes_held <= MAX_BLOCKS * BLOCK_BYTES
     ranged.seek(-4, io.SEEK_END)
-    assert ranged.read(4) == b"tail"  # what was fetched stays in reach
+    assert ranged.read(4) == b"tail"  # what was read before is kept
 
 
 def test_a_film_whose_index_lies_behind_too_many_places_is_left_to_the_container() -> None:
@@ -114,7 +114,7 @@ OPERATIONS = st.lists(
 @given(OPERATIONS)
 def test_it_reads_as_a_file_of_the_same_bytes_does(operations: list[tuple[str, int, int]]) -> None:
     body = bytes(range(256)) * 2 + b"the end"
-    s3 = SparseS3(len(body) + BLOCK_BYTES - 200, body)  # a block ends within the interesting bytes
+    s3 = SparseS3(len(body) + BLOCK_BYTES - 200, body)  # a block ends within these bytes
     plain = io.BytesIO(b"\0" * (BLOCK_BYTES - 200) + body)
     ranged = RangedObject(s3, UPLOADED, s3.size)
     for stream in (plain, ranged):

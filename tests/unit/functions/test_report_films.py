@@ -1,4 +1,4 @@
-"""The report's part on films: which seconds are in the scene."""
+"""The report's section on films: which seconds are in the scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SageMaker requests of a job say of whose report it is: company, logo, project, customer and site."""
+"""What a job's SageMaker requests contain about the report's owner: company, logo, project, customer and site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report_stage through its handler: the waiting task gets the outcome by SageMaker, once, whatever events say."""
+"""report_stage through its handler: the waiting task gets SageMaker's outcome, once, whatever the events contain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of
 
-# most events cost nothing to count, which Powertools remarks upon
+# most events add nothing to the metrics, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -60,7 +60,7 @@ def test_a_success_says_what_the_attempts_before_it_cost(cloud: Cloud) -> None:
 
 
 def spent(capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """The metric that the alarm on a day's spend adds up."""
+    """The metric that the alarm on a day's spending adds up."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     return [value for line in lines for value in line.get("Spend", [])]
 
@@ -146,7 +146,7 @@ def test_a_failed_job_fails_its_task_with_the_code_to_match_and_the_error_as_cau
 @pytest.mark.parametrize("sample", ["processing-completed", "processing-failed"])
 def test_sagemaker_is_asked_and_the_event_not_believed(cloud: Cloud, sample: str) -> None:
     started(cloud)
-    for _ in range(2):  # Lambda delivers the event again while SageMaker's description is behind it
+    for _ in range(2):  # Lambda delivers the event again while SageMaker's description does not show the end yet
         with pytest.raises(DescribedTooEarly):
             invoke("report_stage", sample_event(f"report_stage/{sample}"))
     assert cloud.stepfunctions.successes("token-1") + cloud.stepfunctions.failures("token-1") == []

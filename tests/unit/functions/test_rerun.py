@@ -1,4 +1,4 @@
-"""A rerun: a job of its own that begins where it was asked to, once however often it is asked for."""
+"""A rerun: a separate job that begins at the requested stage, and starts once however often it is requested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rerunner(cloud: Cloud) -> Rerunner:
 
 @pytest.fixture
 def job_id(cloud: Cloud) -> str:
-    """A job that has succeeded, with the events that say so tracked and its results in place."""
+    """A job that has succeeded; its events are in the jobs table and its results in S3."""
     uploaded = cloud.upload("meadow.zip", SIX_PHOTOS, email="pilot@example.com", quality="high")
     job_id: str = invoke("start_job", uploaded)["jobId"]
     for stage in STAGES:
@@ -293,7 +293,8 @@ def test_of_two_requests_at_once_the_item_tells_the_one_that_runs(
     begin = Executions.begin
 
     def overtaking(self: Executions, job: Job, document: str) -> bool:
-        """Another request records its own facts before this one's execution begins, and comes too late to begin."""
+        """Another request records its own data before this one's execution starts, and then comes too late to start
+        one."""
         other = job.model_copy(update={"options": job.options.model_copy(update={"email": "late@example.com"})})
         JobsTable(cloud.table("jobs")).record_rerun(other, JobFacts(rerun_from=Stage.COMPRESSOR), "{}")
         return begin(self, job, document)

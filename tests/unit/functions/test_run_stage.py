@@ -15,7 +15,7 @@ from tests.support.events import sample_event, sample_names
 from tests.support.fakes import FakeSageMaker
 from tests.support.runs import ask_for, job_name, output_of, run_of, token_of, waiting
 
-# a crash leaves no metrics to publish, which Powertools remarks upon
+# a crash leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 REASON = {"FailureReason": "InternalServerError: Spot instance was taken"}
@@ -144,7 +144,7 @@ def test_a_new_task_after_memory_ran_out_begins_with_half_of_the_gaussians(cloud
 
 
 def ask_for_uploaded(cloud: Cloud, key: str, body: bytes) -> dict[str, Any]:
-    """The first stage's task of a job whose upload lies in the bucket."""
+    """The first stage's task of a job whose upload is in the bucket."""
     uploaded = cloud.upload(key, body)["detail"]["object"]
     event = ask_for()
     event["job"] |= {"jobId": "own-0123456789ab", "key": key, "versionId": uploaded["version-id"]}
@@ -302,7 +302,7 @@ def test_the_first_choice_without_a_quota_fails_the_task_though_there_are_others
 
 
 def test_training_ends_before_its_machines_time_does(cloud: Cloud) -> None:
-    """With time left to score and write: a limit ends with a splat."""
+    """It leaves time to score and write, so that the time limit still gives a splat."""
     invoke("run_stage", ask_for(Stage.TRAINING))
     request = cloud.sagemaker.jobs[job_name(Stage.TRAINING)].request
     limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]

@@ -1,4 +1,4 @@
-"""The report's score: from figures of quality to points, and what it says of them."""
+"""The report's score: from quality figures to points, and the sentence about them."""
 
 from __future__ import annotations
 

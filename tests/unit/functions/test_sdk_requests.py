@@ -1,4 +1,4 @@
-"""Our Create requests beside those of the SageMaker SDK's Processor and Estimator for the same parameters."""
+"""Our Create requests compared with those of the SageMaker SDK's Processor and Estimator for the same parameters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.stage_requests import request
 ROOT = Path(__file__).parents[3]
 PYTHON = Path(os.environ.get("SPACEPORT_BUILD_PYTHON", ROOT / ".venv-build" / "bin" / "python"))
 NETWORK = {"VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}}
-# what the SDK writes out and the API takes for granted
+# defaults of the API that the SDK writes out
 DEFAULTS: dict[str, Any] = {
     "AppManaged": False,
     "S3CompressionType": "None",
     "S3DataDistributionType": "FullyReplicated",
     "EnableNetworkIsolation": False,
     "CompressionType": "None",
-    # the debugger and profiler are off, and without hyperparameters there are none
+    # debugger and profiler are off, and there are no hyperparameters
     "ProfilerConfig": {"DisableProfiler": True},
     "HyperParameters": {},
 }
@@ -60,7 +60,7 @@ def sdks(*arguments: str, block: int | None = None) -> dict[str, Any]:
 
 
 def told(value: Any) -> Any:
-    """A request without what only says the API's default."""
+    """A request without fields that only repeat the API's defaults."""
     if isinstance(value, list):
         return [told(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,5 @@
-"""What a single event, page or address must not decide: cases in which one more look changes the outcome."""
+"""Decisions that must not depend on a single event, page or address: cases in which a second check changes the
+outcome."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def spent(capsys: pytest.CaptureFixture[str]) -> list[float]:
 def test_a_run_is_billed_when_it_has_ended_and_not_while_it_runs(
     cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SageMaker counts billable seconds while a Spot job still runs; a bill is noted once."""
+    """SageMaker already counts billable seconds while a Spot job runs; a cost is stored once."""
     invoke("run_stage", ask_for(Stage.TRAINING))
     job = cloud.sagemaker.jobs[job_name(Stage.TRAINING)]
     cloud.sagemaker.start(job.name)
@@ -90,7 +91,7 @@ def test_an_answer_to_a_task_that_is_over_is_no_fault(cloud: Cloud, gone: str) -
 def test_a_job_without_a_running_execution_is_stopped_at_its_next_event(
     cloud: Cloud, execution: FakeExecution | None
 ) -> None:
-    """None: Step Functions forgets an execution after 90 days, or its state machine was deleted."""
+    """None: Step Functions deletes an execution after 90 days, or its state machine was deleted."""
     invoke("run_stage", ask_for())
     cloud.stepfunctions.time_out("token-1")
     if execution is not None:
@@ -100,7 +101,7 @@ def test_a_job_without_a_running_execution_is_stopped_at_its_next_event(
 
 
 def test_a_job_whose_execution_runs_on_is_not_stopped(cloud: Cloud) -> None:
-    """Between two attempts of a task no token waits."""
+    """Between two attempts of a task, no token is waiting."""
     invoke("run_stage", ask_for())
     cloud.stepfunctions.time_out("token-1")
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
@@ -109,7 +110,7 @@ def test_a_job_whose_execution_runs_on_is_not_stopped(cloud: Cloud) -> None:
 
 
 def test_a_job_that_this_stack_never_began_is_left_alone(cloud: Cloud) -> None:
-    """Another stack of the account may have begun it, and its execution is not ours to look up."""
+    """Another stack of the account may have started it, and its execution is not ours to describe."""
     invoke("run_stage", ask_for())
     known = cloud.sagemaker.jobs[job_name()]
     cloud.sagemaker.jobs["flight-0123456789ab-sfm-1"] = known

@@ -1,4 +1,4 @@
-"""Settings come from the environment by name and type, and from nowhere else."""
+"""Settings are read from the environment by name and type, and from nowhere else."""
 
 from __future__ import annotations
 

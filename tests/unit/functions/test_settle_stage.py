@@ -1,4 +1,4 @@
-"""settle_stage through its handler: the outcome of a stage whose task failed, from what SageMaker describes."""
+"""settle_stage through its handler: the outcome of a stage whose task failed, by SageMaker's description."""
 
 from __future__ import annotations
 

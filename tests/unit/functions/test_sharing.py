@@ -1,4 +1,5 @@
-"""Rename, share and delete through the API: what is another's does not exist, and a withdrawn link opens nothing."""
+"""Rename, share and delete through the API: other owners' scenes do not exist for the caller, and a withdrawn link
+opens nothing."""
 
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ def test_deleting_takes_item_files_and_links_away(cloud: Cloud) -> None:
 
 
 class TwoPilots:
-    """Alice and Bob, who call their archive alike and drop it at one key."""
+    """Alice and Bob, whose archives have the same name and are uploaded to the same key."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -205,7 +206,7 @@ def test_links_of_the_same_moment_are_no_more_than_may_be(cloud: Cloud, monkeypa
     for _ in range(most - 1):
         share()
     before = JobsTable(cloud.table("jobs")).find(JOB_ID)
-    monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of them has read
+    monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of the three calls reads
     answers = [call("POST", f"/jobs/{JOB_ID}/shares", {}) for _ in range(3)]
     assert [answer.status for answer in answers[:1]] == [201]
     assert {answer.json.get("code") for answer in answers[1:]} == {"INVALID_REQUEST"}

@@ -1,4 +1,4 @@
-"""The day's spending limit: what would go beyond it waits, and what runs cost less than they might makes room."""
+"""The day's spending limit: runs that would exceed it wait, and runs that cost less than their maximum make room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask(number: int) -> None:
 
 @pytest.fixture
 def tight(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """A day's limit that three runs of structure from motion may not reach together."""
+    """A day's limit that is lower than the maximum cost of three runs of structure from motion."""
     monkeypatch.setenv("DAILY_SPEND_DOLLARS", "5.1")
     for number in range(1, 5):
         cloud.has_upload(f"job-{number}")
@@ -104,7 +104,7 @@ def test_the_next_day_begins_with_nothing_spent(cloud: Cloud) -> None:
     assert spending.reserve(0.1, 6.0) is None
     calendar.now += timedelta(hours=2)
     assert spending.reserve(6.0, 6.0) is not None
-    spending.settle(first, 1.0)  # of the day before
+    spending.settle(first, 1.0)  # of the previous day
     assert spending.reserve(0.1, 6.0) is None
 
 

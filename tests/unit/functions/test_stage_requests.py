@@ -1,4 +1,4 @@
-"""The SageMaker request of a stage run: what it reads, where it writes, on which machine, for how long."""
+"""The SageMaker request of a stage run: its inputs and outputs, its machine, its time limit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_processing_job_uploads_its_output_there_at_its_end(stage: Stage) -> N
 
 
 def test_what_an_upload_was_refused_for_is_uploaded_while_the_container_runs() -> None:
-    """A container that refuses its input ends with an error; AWS does not say what becomes of outputs then."""
+    """A container that refuses its input ends with an error, and AWS does not document what happens to outputs then."""
     _, evidence = request(Stage.SFM, 2)["ProcessingOutputConfig"]["Outputs"]
     assert evidence["S3Output"] == {
         "S3Uri": output_of(Stage.SFM, 2).rpartition("/")[0] + "/evidence",
@@ -107,7 +107,7 @@ def test_a_later_stage_reads_all_that_the_stage_before_it_left(step: str, stage:
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_the_first_stage_reads_the_copy_of_its_own_upload_and_no_key_of_a_customer(step: PipelineStep) -> None:
-    """Not the key, at which anybody's next upload may lie by then."""
+    """By then, another upload may be at the customer's key."""
     source = source_of(run_of(step.stages[0]), job(step), FINISHED, RESULTS)
     folder = f"s3://{RESULTS}/intermediates/{run_of(step.stages[0]).job_id}/upload/"
     assert source == {"S3DataType": "S3Prefix", "S3Uri": folder}

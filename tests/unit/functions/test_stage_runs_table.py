@@ -1,6 +1,7 @@
-"""The stage runs table under invocations that live on after Step Functions took them for dead.
+"""The stage runs table under invocations that still run after Step Functions has given them up.
 
-Each write is conditional on the token that the invocation knows, so that a dead token never replaces the live one.
+Each write is conditional on the token that the invocation has, so that an expired token never replaces the current
+one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def runs(cloud: Cloud) -> StageRuns:
 
 
 def known(runs: StageRuns) -> WaitingRun:
-    """A run as `run_stage` leaves it: token-1 waits for it."""
+    """A run as `run_stage` stores it, with the token token-1."""
     invoke("run_stage", ask_for(token="token-1"))
     found = runs.find(run_of())
     assert found is not None
@@ -85,7 +86,7 @@ def test_a_queue_of_several_pages_is_read_to_its_end_and_in_order(runs: StageRun
 
 
 class Replica:
-    """A table whose eventually consistent reads see none of the writes yet, as DynamoDB may answer for a moment."""
+    """A table whose eventually consistent reads return none of the writes yet, as DynamoDB may do for a moment."""
 
     def __init__(self, table: Any) -> None:
         self._table = table

@@ -10,7 +10,7 @@ from domain.starting import REPLACED
 from tests.support.archives import SIX_PHOTOS, TWO_PHOTOS
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke, job_id
 
-# a crash leaves no metrics to publish, which Powertools remarks upon
+# a crash leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -54,7 +54,7 @@ def test_a_crash_at_any_call_and_a_second_delivery_end_as_if_nothing_had_happene
 
 
 def test_a_job_that_was_recorded_and_whose_upload_was_deleted_before_it_began_is_closed(cloud: Cloud) -> None:
-    """The start crashed in between, and S3's next delivery finds nothing."""
+    """The start crashed in between, and at S3's next delivery the upload is missing."""
     event = cloud.upload("meadow.zip", SIX_PHOTOS)
     cloud.watch.crash_at = next_call(cloud, event, "stepfunctions.start_execution")
     with pytest.raises(Crash):
@@ -68,7 +68,7 @@ def test_a_job_that_was_recorded_and_whose_upload_was_deleted_before_it_began_is
 
 
 def next_call(cloud: Cloud, event: dict[str, Any], name: str) -> int:
-    """How many calls come before the call of that name when another upload of the same kind is started."""
+    """The number of calls before the call of that name, counted while another upload of the same kind is started."""
     other = cloud.upload("other.zip", SIX_PHOTOS)
     cloud.watch.calls.clear()
     invoke("start_job", other)

@@ -1,4 +1,4 @@
-"""start_job through its handler: one upload becomes one execution, whatever is repeated."""
+"""start_job through its handler: one upload becomes one execution, however often anything is repeated."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_what_is_left_to_do_is_recorded_until_it_is_done(cloud: Cloud) -> None:
 
 
 def test_a_folder_is_no_upload(cloud: Cloud) -> None:
-    """Consoles and sync tools leave an object of no bytes for each."""
+    """Consoles and sync tools create an empty object for each folder."""
     job_id = invoke("start_job", cloud.upload("flights/", b"", email="pilot@example.com"))["jobId"]
     assert cloud.said() == []
     assert cloud.item(job_id) is None

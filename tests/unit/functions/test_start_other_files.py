@@ -1,4 +1,4 @@
-"""start_job and uploads that are no ZIP of photos: films, splats, loose photos, what tools leave beside them."""
+"""start_job and uploads other than ZIPs of photos: films, splats, loose photos, files that tools leave beside them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.events import sample_event
 from tests.support.films import film_bytes, marked_spherical
 from tests.support.plys import NO_SPLATS, ply_of
 
-# a crash leaves no metrics to publish, which Powertools remarks upon
+# a crash leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
@@ -23,7 +23,7 @@ SPZ = gzip.compress(b"NGSP" + bytes(40), mtime=0)
 
 @pytest.mark.parametrize("key", ["flights/DJI_0001.MP4", "holiday.mov", "named wrongly.zip"])
 def test_a_film_starts_a_job(cloud: Cloud, key: str) -> None:
-    """However it is called: its first bytes say what it is."""
+    """Whatever its name: its first bytes identify it."""
     event = cloud.upload(key, film_bytes())
     assert invoke("start_job", event)["executionName"] == job_id(event)
 
@@ -94,7 +94,7 @@ def test_splats_that_no_stage_reads_are_named(cloud: Cloud, key: str, body: byte
 
 
 def loose(cloud: Cloud, *keys: str, body: bytes = b"\xff\xd8\xff\xe0", **metadata: str) -> set[str]:
-    """The jobs that these keys become, with the events of each in order, applied to the jobs table."""
+    """The jobs that these keys become, with the events of each applied to the jobs table in order."""
     found = set()
     for key in keys:
         found.add(invoke("start_job", cloud.upload(key, body, **metadata))["jobId"])

@@ -13,7 +13,7 @@ from tests.support.cloud import Cloud, invoke, job_id
 from tests.support.fakes import aws_error
 from tests.support.models import binary_model, scene_of
 
-# a fault leaves no metrics to publish, which Powertools remarks upon
+# a fault leaves no metrics to publish, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 SCENE_PHOTOS = photos(6)
@@ -109,7 +109,7 @@ def test_a_status_bus_that_takes_no_event_is_an_error(cloud: Cloud, monkeypatch:
         invoke("start_job", event)
 
 
-# what S3 answers where it lets nobody of us read (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
+# what S3 answers if it denies us access (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
 @pytest.mark.parametrize(
     ("call", "code"),
     [

@@ -47,7 +47,7 @@ def test_half_of_five_thousand_photos_lost_is_a_small_part_of_it(folder: str) ->
 
 
 def long_text(most: int) -> st.SearchStrategy[str]:
-    """Up to `most` characters; drawn one by one they would cost more than what is tested."""
+    """Up to `most` characters, repeated: drawing them one by one would cost more than the test."""
     return st.tuples(st.text(max_size=10), st.integers(0, most // 10)).map(lambda drawn: drawn[0] * drawn[1])
 
 

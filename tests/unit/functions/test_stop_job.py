@@ -15,7 +15,7 @@ from tests.support.runs import JOB_ID, ask_for, job_name, waiting
 
 
 def ended(cloud: Cloud, status: str = "ABORTED", *states: str) -> dict[str, Any]:
-    """The event of the job's execution, which ended so after it had been in these states."""
+    """The event of the end of the job's execution with this status, after it had been in these states."""
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, status, states=list(states))
     event = sample_event("stop_job/execution-aborted")
     event["detail"]["status"] = status

@@ -1,4 +1,5 @@
-"""Streamed scenes: whoever may open one gets links to its parts, as long as his own link lives, and nobody else."""
+"""Streamed scenes: whoever may open one gets links to its parts, as long as their own link is valid, and nobody else
+does."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def finished(cloud: Cloud) -> None:
 
 
 def source_of(link: str) -> str:
-    """Where the page behind the link gets its manifest from."""
+    """The location of the manifest that the page behind the link loads."""
     page = urlsplit(link)
     assert page.path == f"/{FOLDER}/{STREAM}"
     query = parse_qs(page.query)
@@ -89,7 +90,7 @@ def test_the_jobs_page_streams_a_large_scene_by_links_to_its_parts(cloud: Cloud)
         f"/{FOLDER}/lod/{name}" for name in (*META["filenames"], "environment.sog", "thumbnails.bin")
     ]
     assert all(0 < seconds_of(url) <= 6 * 3600 for url in named)
-    assert links[MANIFEST] == source_of(links[STREAM])  # for another viewer that streams
+    assert links[MANIFEST] == source_of(links[STREAM])  # for other viewers that stream
     assert urlsplit(links["viewer/index.html"]).fragment == ""
 
 

@@ -1,4 +1,4 @@
-"""sweep_jobs through its handler: an outcome without a final event gets one, once."""
+"""sweep_jobs through its handler: an outcome whose final event is missing gets one, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
 from tests.support.runs import JOB_ID, ask_for, job_name
 
-# a second sweep adds nothing to count, which Powertools remarks upon
+# a second sweep adds nothing to the metrics, and Powertools warns about that
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 NOW = datetime.fromisoformat(sample_event("sweep_jobs/scheduled")["time"])
@@ -83,7 +83,7 @@ def test_every_page_is_read(cloud: Cloud) -> None:
 
 
 def test_the_fault_of_one_job_keeps_no_other_from_being_swept(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event comes again with its own time, and so does its dead letter: no end falls out of the look back."""
+    """The event is delivered again with its own time, and so is its dead letter: no end is too old to be considered."""
     for number in range(4):
         ended(cloud, "ABORTED", 20 + number, job_id=f"job-{number}")
     original = cloud.stepfunctions.get_execution_history
@@ -136,7 +136,7 @@ def _refuse(*_: Any) -> None:
 
 
 def _record_earlier(cloud: Cloud, job_id: str) -> None:
-    """The sample event is of a fixed time."""
+    """The sample event has a fixed time."""
     at = (NOW - timedelta(minutes=11)).isoformat()
     key, value = {"jobId": job_id}, {":at": at}
     cloud.table("jobs").update_item(Key=key, UpdateExpression="SET startingAt = :at", ExpressionAttributeValues=value)
@@ -148,7 +148,7 @@ def test_a_success_is_nobodys_business(cloud: Cloud) -> None:
 
 
 def hours(capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """The metric that the alarm on the oldest job looks at."""
+    """The metric that the alarm on the oldest job watches."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     return [value for line in lines for value in line["OldestJobHours"]]
 
@@ -174,7 +174,8 @@ def sweep_at(minute: int) -> list[str]:
 
 
 def test_executions_that_began_long_ago_are_looked_at_once_an_hour(cloud: Cloud) -> None:
-    """Step Functions lists by begin, here in pages of two, and hardly any that began long ago has ended of late."""
+    """Step Functions lists by start, here in pages of two, and hardly any execution that started long ago has just
+    ended."""
     for days in (0, 3, 46):
         ended(cloud, "TIMED_OUT", 60, job_id=f"{days}-days")
         cloud.stepfunctions.executions[f"{days}-days"].started_at = NOW - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""What X-Ray is sent of a function that fails: types and lines of code, none of the values that exceptions quote."""
+"""What X-Ray receives about a function that fails: types and lines of code, no values that exceptions quote."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def refused_input(_event: dict[str, Any], _context: Any) -> None:
 
 
 def failed_call(_event: dict[str, Any], _context: Any) -> None:
-    """A call of AWS within the handler, as the patched botocore records it."""
+    """A failed call to AWS within the handler, as the patched botocore records it."""
     error = ClientError({"Error": {"Code": "AccessDenied", "Message": f"no access to {SECRET}"}}, "GetObject")
 
     def called() -> None:
@@ -45,7 +45,7 @@ def failed_call(_event: dict[str, Any], _context: Any) -> None:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What goes to X-Ray's daemon, with tracing on and the variables that the template sets."""
+    """What X-Ray's daemon receives, with tracing on and the variables that the template sets."""
     for name, value in Template.load().global_variables.items():
         if name.startswith("POWERTOOLS_TRACER_"):
             monkeypatch.setenv(name, value)

@@ -40,9 +40,9 @@ def event(type_: str, sequence: int, progress: float, **detail: Any) -> Event:
 
 
 def story(attempts: Sequence[Sequence[Sequence[float]]], fails: bool) -> list[Event]:
-    """The events of a whole job as they are put, with the sequences of docs/contracts.md.
+    """The events of a whole job as they are published, with the sequences of docs/contracts.md.
 
-    attempts[k][a]: the progress that attempt a + 1 at stage k reported. A job that `fails` fails in its last stage.
+    attempts[k][a]: the progress reports of attempt a + 1 at stage k. A job that `fails` fails in its last stage.
     """
     published = [event("Job Started", 0, 0)]
     stages = list(Stage)[-len(attempts) :]
@@ -82,7 +82,7 @@ STORIES = st.builds(
 
 
 class ItemTable:
-    """DynamoDB's update_item for a conditional SET of whole attributes: no more than JobsTable.apply asks for."""
+    """DynamoDB's update_item for a conditional SET of whole attributes: no more than JobsTable.apply needs."""
 
     def __init__(self) -> None:
         self.item: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> N
         invoke("track_progress", one)
     item = cloud.item(f"job-{seed}")
     assert item is not None
-    # when what was first heard is the estimate's affair, not the job's state
+    # the times at which first events arrived are kept for the estimate and are not part of the job's state
     assert {name: value for name, value in item.items() if name in item_after(published)} == item_after(published)
     heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId|expiresAt")
     assert [name for name in item if name not in item_after(published) and not heard.fullmatch(name)] == []
@@ -234,7 +234,7 @@ def test_there_is_a_sample_of_every_status_event(type_: StatusType) -> None:
 
 
 def test_an_event_that_comes_in_its_turn_is_one_read_and_one_write(cloud: Cloud) -> None:
-    """119 progress events a job, and DynamoDB takes a write for the whole item and each of its indexes."""
+    """A job has 119 progress events, and DynamoDB bills a write for the whole item and for each of its indexes."""
     invoke("start_job", cloud.upload("meadow.zip", SIX_PHOTOS))
     (job_id,) = [item["jobId"] for item in cloud.table("jobs").scan()["Items"]]
     for permille in (100, 101, 350, 352):

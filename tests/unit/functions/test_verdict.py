@@ -1,4 +1,4 @@
-"""The verdict: good, usable or poor, why, and one thing to do next."""
+"""The verdict: good, usable or poor, the reason, and one thing to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""watch_runs through its handler: waiting tasks stay alive, and an end whose event was lost is found by looking."""
+"""watch_runs through its handler: waiting tasks stay alive, and an end whose event was lost is found by asking
+SageMaker."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 @pytest.fixture
 def clock(clock: Clock, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Of the queue, of SageMaker, and of watch_runs itself."""
+    """The clock of the queue, of SageMaker, and of watch_runs."""
     monkeypatch.setattr(watch_module.Watcher.__init__, "__kwdefaults__", {"clock": clock})
     cloud.sagemaker.clock = lambda: datetime.fromtimestamp(clock(), UTC)
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
@@ -120,7 +121,7 @@ def test_progress_postpones_the_look(cloud: Cloud, clock: Clock) -> None:
 
 
 def test_progress_that_arrives_late_does_not_postpone_the_look(cloud: Cloud, clock: Clock) -> None:
-    """The job may have ended meanwhile, and the event of that may be lost."""
+    """The job may have ended in the meantime, and the event of that may be lost."""
     invoke("run_stage", ask_for())
     reported = clock()
     clock.pass_minutes(2)
@@ -154,7 +155,7 @@ def test_a_job_at_work_gets_no_heartbeat_for_being_looked_at(cloud: Cloud, clock
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_task_whose_job_waits_for_its_machine_is_kept_alive(cloud: Cloud, clock: Clock, stage: Stage) -> None:
-    """For hours, if need be: nothing can be heard of such a job."""
+    """For hours if necessary: such a job publishes nothing."""
     invoke("run_stage", ask_for(stage))
     for _ in range(30):
         clock.pass_minutes(1)

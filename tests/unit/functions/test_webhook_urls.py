@@ -1,4 +1,4 @@
-"""Which addresses a webhook may have, and what becomes of a call to them."""
+"""Which URLs a webhook may have, and what happens to calls to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks through the API and call_webhook, against a receiver on loopback: signed, tried again, given up."""
+"""Webhooks through the API and call_webhook, with a receiver on loopback: signed, retried, given up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
 
 
 def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
-    """The secret."""
+    """Sets the webhook; returns its secret."""
     answer = call("PUT", "/webhook", {"url": hook.url + path})
     assert answer.status == 200
     secret: str = answer.json["secret"]
@@ -40,7 +40,7 @@ def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
 
 
 def deliver(name: str, attempts: int = 1, receipt: str = "r", outputs: Mapping[str, str] | None = None) -> Any:
-    """As SQS hands on what EventBridge has put into the queue; `outputs` beside the sample's."""
+    """Calls the function as SQS does with an event from EventBridge; `outputs` are added to the sample's."""
     event = sample_event("call_webhook/job-succeeded")
     (record,) = event["Records"]
     status = sample_event(f"status/{name}")
@@ -167,7 +167,7 @@ def test_a_test_needs_a_webhook_and_has_a_limit_of_its_own(cloud: Cloud, monkeyp
     with receiver() as hook:
         set_webhook(hook)
         assert call("POST", "/webhook/test").status == 200
-        monkeypatch.setattr("api.handler.MAX_WEBHOOK_TESTS", 0)  # whatever minute it is, this is one too many
+        monkeypatch.setattr("api.handler.MAX_WEBHOOK_TESTS", 0)  # exceeded in any minute
         refused = call("POST", "/webhook/test")
         assert (refused.status, refused.json["code"]) == (429, "TOO_MANY_CALLS")
         assert call("GET", "/webhook").status == 200
@@ -176,7 +176,7 @@ def test_a_test_needs_a_webhook_and_has_a_limit_of_its_own(cloud: Cloud, monkeyp
 
 @pytest.fixture
 def waits(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What was asked of the queue about messages that come again."""
+    """The changes of visibility timeout requested for messages that are to be repeated."""
     asked: list[dict[str, Any]] = []
     sqs = type("Sqs", (), {"change_message_visibility": lambda self, **named: asked.append(named)})()
     monkeypatch.setattr("call_webhook.handler.client", lambda name: sqs if name == "sqs" else boto3.client(name))
@@ -261,7 +261,7 @@ def test_one_customer_does_not_see_anothers(cloud: Cloud) -> None:
 
 
 class Queue:
-    """The queue of the template with its dead letters; short of waits, so that a test sees them pass."""
+    """The template's queue with its dead letters; with short waits, so that a test sees them pass."""
 
     def __init__(self, most: int) -> None:
         self.sqs = boto3.client("sqs")
@@ -271,7 +271,7 @@ class Queue:
         self.url = self.sqs.create_queue(QueueName="calls", Attributes={"RedrivePolicy": policy})["QueueUrl"]
 
     def work(self) -> bool:
-        """One message as Lambda takes it; False where none is there to take."""
+        """Handles one message as Lambda does; False if there is none."""
         answer = self.sqs.receive_message(QueueUrl=self.url, AttributeNames=["ApproximateReceiveCount"])
         for message in answer.get("Messages", []):
             record = {

@@ -1,4 +1,5 @@
-"""What becomes of a large flight whose blocks have ended: enough of them are gathered for the join, or it fails."""
+"""What follows once all blocks of a large flight have ended: enough of them are gathered for the join, or the flight
+fails."""
 
 from __future__ import annotations
 

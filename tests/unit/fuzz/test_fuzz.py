@@ -1,4 +1,4 @@
-"""Six hundred seeded hostile inputs at every door; `make fuzz` sends more (tests/fuzz)."""
+"""Six hundred seeded hostile inputs to all doors; `make fuzz` sends more (tests/fuzz)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fuzz.door import Door
 from tests.fuzz.mutate import damaged
 from tests.fuzz.watch import watched
 
-INPUTS = 616  # 56 a door
+INPUTS = 616  # 56 per door
 
 
 @pytest.mark.parametrize("index", range(len(DOORS)), ids=[door.name for door in DOORS])

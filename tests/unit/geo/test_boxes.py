@@ -1,4 +1,4 @@
-"""Which block owns a place, and how much of it: every place is owned once."""
+"""Which block owns a place, and with what weight: the weights of a place add up to one."""
 
 from __future__ import annotations
 

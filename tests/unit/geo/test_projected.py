@@ -1,4 +1,4 @@
-"""The local frame in map projections: exact there and back, and no map where a system cannot hold one."""
+"""The local frame in map projections: exact there and back, and no projection if a system cannot cover the scene."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_utm_and_back_is_exact_everywhere(
     [(ZURICH, 25832), (ZURICH, 2056), (ZURICH, 31467), (ZURICH, GAUSS_KRUGER), (LONDON, 27700), (ZURICH, 2272)],
 )
 def test_a_surveyors_system_is_reached_to_the_micrometre(place: Place, system: int | str) -> None:
-    """Changes of datum by seven parameters are inverted by PROJ to a millimetre only."""
+    """PROJ inverts datum shifts with seven parameters only to a millimetre."""
     frame = Projected.about(place, system)
     points = np.random.default_rng(1).uniform(-500, 500, (200, 3))
     np.testing.assert_allclose(frame.to_enu(frame.from_enu(points)), points, atol=2e-6)

@@ -1,4 +1,4 @@
-"""The local cloud's processes know no account but its own."""
+"""The local cloud's processes have access to no account but its own."""
 
 import pytest
 

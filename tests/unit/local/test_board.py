@@ -1,4 +1,4 @@
-"""A job by its events: whatever order, however often."""
+"""A job's state from its events, in any order and with any repetitions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

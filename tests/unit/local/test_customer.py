@@ -1,4 +1,4 @@
-"""The customer's side of the local cloud: in which order the events of a job are handed out."""
+"""The customer's side of the local cloud: the order in which the events of a job are returned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def message(detail_type: str, sequence: int) -> dict[str, Any]:
 
 
 class Queue:
-    """Hands out batches of messages; nothing after the last."""
+    """Returns batches of messages; nothing after the last."""
 
     def __init__(self, *batches: list[dict[str, Any]]) -> None:
         self.batches = list(batches)
@@ -23,7 +23,7 @@ class Queue:
         return {"Messages": self.batches.pop(0)} if self.batches else {}
 
     def delete_message(self, **_: object) -> None:
-        """It is not handed out again anyhow."""
+        """Does nothing, because messages are returned only once."""
 
 
 def test_the_final_event_comes_last_though_it_overtook_others() -> None:

@@ -1,4 +1,4 @@
-"""How the demo takes its arguments, what it says at its end, and where it leaves its result."""
+"""How the demo reads its arguments, what it prints at its end, and where it writes its result."""
 
 import errno
 import zipfile
@@ -129,7 +129,7 @@ def test_a_folder_is_uploaded_as_a_zip_of_its_name(tmp_path: Path) -> None:
 
 
 class Disk:
-    """Stands in for S3's client: it writes what is asked for, until a folder's disk is full."""
+    """Replaces S3's client: it writes the requested files, until a folder's disk is full."""
 
     def __init__(self, full: Path | None = None) -> None:
         self._full = full
@@ -177,7 +177,7 @@ def test_a_result_that_finds_no_room_goes_to_another_disk(
     folder = deliver(cloud, ended("Job Succeeded", outputs=OUTPUTS), tmp_path / "out" / "meadow", None)
     assert folder == tmp_path / "checkout" / ".local" / "delivered" / "meadow"
     assert (folder / "scene.sog").read_text() == "new"
-    assert list((tmp_path / "out").iterdir()) == []  # and no half of it stays
+    assert list((tmp_path / "out").iterdir()) == []  # no partial result stays
     assert f"there is no room for the result in {tmp_path / 'out'}" in capsys.readouterr().err
     monkeypatch.setattr(Anywhere, "disk", Disk(tmp_path))
     with pytest.raises(OSError, match="No space left"):

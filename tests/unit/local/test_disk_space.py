@@ -1,4 +1,4 @@
-"""The local cloud does not start where a job could not end."""
+"""The local cloud does not start if its disk has too little space for a job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_full_disk_is_said_before_anything_starts(tmp_path: Path, monkeypatch:
 def test_a_disk_that_fills_up_meanwhile_ends_the_demo_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cloud's functions cannot start then, and no event would ever come."""
+    """The cloud's functions then cannot start, and no event would ever arrive."""
     asked: list[str] = []
 
     class Queue:
@@ -71,7 +71,7 @@ def test_a_second_start_waits_for_the_first(tmp_path: Path) -> None:
 
 
 def test_twenty_uploads_are_as_many_machines_as_the_quota_has() -> None:
-    """`make up` gives the local account one machine of each type that the template asks for; the rest waits."""
+    """`make up` gives the local account one machine of each type that the template asks for; other runs wait."""
     template = Template.load()
     types = {
         kind.partition("+")[0]

@@ -1,4 +1,4 @@
-"""Pages of others get nothing from the local cloud; programs, and the cloud's own page, do."""
+"""Other sites' pages cannot use the local cloud; programs and the cloud's own page can."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from local.guard import PAGE_POLICY, guarded, is_page, refusal
 
 PORT = 4566
 ADDRESS = Address(PORT, 4567)
-SIGNER = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "aws_session_token": "test"}  # as a role's
+SIGNER = {
+    "aws_access_key_id": "test",
+    "aws_secret_access_key": "test",
+    "aws_session_token": "test",
+}  # like a role's credentials
 OWN = {"host": "127.0.0.1:4566"}
 
 
@@ -29,8 +33,8 @@ SIGNED = (
     "&X-Amz-Credential=test%2F20261129%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
 )
 CALL = "StackName=x&TemplateBody=%7B%7D"
-# how a browser arrives at an address by itself: from a page of another site, of another port, from a mail program or
-# the address bar, and one that says nothing about it
+# How a browser requests an address of its own accord: from a page of another site, of another port, from a mail program
+# or the address bar, and one that does not say.
 WAYS = [
     {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"},
     {"sec-fetch-site": "same-site", "sec-fetch-dest": "document"},
@@ -103,7 +107,7 @@ def test_no_address_is_a_call_of_the_query_protocol(way: dict[str, str], path: s
         "/spaceport-dev-uploads-123456789012/a.zip",
         "/evil/spaceport-dev-web-123456789012/index.html",
         f"{RESULT}?x-id=GetObject&prefix=",
-        f"{UPLOAD}?{SIGNED}",  # an archive of somebody's, as a page of this server
+        f"{UPLOAD}?{SIGNED}",  # somebody's archive, displayed as a page of this server
         f"{UPLOAD}?response-content-type=image%2Fsvg%2Bxml",
         f"{UPLOAD}?response-content-type=application%2Fzip&response-content-type=text%2Fhtml",
     ],
@@ -144,7 +148,7 @@ def test_other_hosts_and_pages_are_refused(method: str, headers: dict[str, str])
 
 
 def sent_through(path: str, headers: dict[str, str], query: bytes = b"") -> tuple[list[Any], list[Any]]:
-    """The requests that reached the application behind the guard, and what was answered."""
+    """The requests that reached the application behind the guard, and the answer."""
     reached: list[Any] = []
     sent: list[Any] = []
 
@@ -167,14 +171,14 @@ def sent_through(path: str, headers: dict[str, str], query: bytes = b"") -> tupl
 
 
 def ask(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bool]:
-    """Status, headers, and whether the application behind the guard was reached."""
+    """Status, headers, and whether the request reached the application behind the guard."""
     reached, sent = sent_through(path, headers)
     answered = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], answered, bool(reached)
 
 
 def heard(path: str, headers: dict[str, str]) -> dict[str, str]:
-    """The headers of the request as the application gets it."""
+    """The headers of the request as the application receives it."""
     ((scope,), _) = sent_through(path, headers)
     return {name.decode(): value.decode() for name, value in scope["headers"]}
 
@@ -191,7 +195,7 @@ def test_an_encoded_call_by_a_link_reaches_nothing() -> None:
     followed = {"Host": "127.0.0.1:4566", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
     assert sent_through("/", followed, b"%41ction=CreateStack&StackName=x")[0] == []
     assert len(sent_through(WEB, followed)[0]) == 1
-    # hypercorn hands on the path decoded
+    # hypercorn passes on the path decoded
     assert sent_through("/?Action=CreateStack", followed)[0] == []
 
 
@@ -206,7 +210,7 @@ def test_an_api_learns_by_what_address_it_is_called() -> None:
 def test_the_page_alone_has_the_pages_policy() -> None:
     own = {"Host": "127.0.0.1:4566"}
     assert ask("/spaceport-dev-web-123456789012/index.html", own)[1]["content-security-policy"] == PAGE_POLICY
-    viewer = "/spaceport-dev-results-123456789012/jobs/a-1/viewer/index.html"  # its script is in the page
+    viewer = "/spaceport-dev-results-123456789012/jobs/a-1/viewer/index.html"  # its script is inline
     assert "content-security-policy" not in ask(viewer, own)[1]
 
 

@@ -1,4 +1,4 @@
-"""Jobs from Create to their end, with tiny programs for containers and moto for S3."""
+"""Jobs from Create to their end, with tiny programs instead of containers, and moto for S3."""
 
 import tarfile
 import threading
@@ -98,7 +98,7 @@ def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench: Bench
     with pytest.raises(ClientError, match="for processing job usage' is 1 Instances") as refused:
         bench.process("job-2", "copy")
     assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"
-    bench.train("job-3", "copy")  # another kind, and another machine
+    bench.train("job-3", "copy")  # a job of another kind, on another machine
     bench.client.stop_processing_job(ProcessingJobName="job-1")
     bench.end_of("Processing", "job-1")
     bench.process("job-2", "copy")
@@ -231,7 +231,7 @@ def test_a_name_is_used_once_and_for_ever(bench: Bench) -> None:
     bench.end_of("Processing", "job-1")
     with pytest.raises(bench.client.exceptions.ResourceInUse):
         bench.process("job-1", "copy")
-    bench.train("job-1", "train")  # Training has names of its own
+    bench.train("job-1", "train")  # Training has its own names
 
 
 def test_of_two_that_create_at_once_one_wins(bench: Bench) -> None:

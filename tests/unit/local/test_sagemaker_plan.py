@@ -1,4 +1,4 @@
-"""What a request asks for."""
+"""The plan that is made from a request."""
 
 import json
 from pathlib import PurePosixPath

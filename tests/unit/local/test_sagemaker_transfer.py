@@ -1,4 +1,4 @@
-"""S3 prefixes as SageMaker reads them, and checkpoints that only ever grow."""
+"""S3 prefixes as SageMaker reads them, and checkpoints, which are only ever added."""
 
 import json
 import tarfile

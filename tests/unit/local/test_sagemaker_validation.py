@@ -1,4 +1,4 @@
-"""Requests are checked as the API checks them."""
+"""Requests are validated as the API validates them."""
 
 import copy
 from typing import Any

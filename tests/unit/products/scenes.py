@@ -1,4 +1,4 @@
-"""A small scene for products: textured ground with a box on it, photographed from known places, and its splat."""
+"""A small scene for products: textured ground with a box on it, photographed from known positions, and its splat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from splat.ply import write_ply
 
 GROUND, BOX_TOP = 0.0, 3.0
 BOX = (-2.0, 2.0)  # metres, east and north
-HALF = 8.0  # metres of the ground
+HALF = 8.0  # metres: half the width of the ground
 ORIGIN = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
 GEOREFERENCE: dict[str, Any] = {
     "version": 1,
@@ -49,7 +49,7 @@ def cameras(count: int = 9) -> list[Camera]:
 
 
 def photograph(camera: Camera) -> np.ndarray:
-    """(H, W, 3) bytes: the nearer of the box's top and the ground along each ray; walls are the ground's colour."""
+    """(H, W, 3) bytes: along each ray, the nearer of the box's top and the ground; walls have the ground's colour."""
     y, x = np.mgrid[: camera.height, : camera.width] + 0.5
     rays = np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones_like(x)], -1) @ camera.rotation
     picture = np.zeros((camera.height, camera.width, 3))
@@ -81,7 +81,7 @@ def gaussians(step: float = 0.2) -> Gaussians:
 
 
 def write_scene(folder: Path, georeference: dict[str, Any] | None = None) -> tuple[Path, Path]:
-    """What training and structure from motion leave of the scene: their output folders."""
+    """Writes the output folders of training and structure from motion for the scene."""
     model, scene = folder / "model", folder / "cameras"
     (scene / "images").mkdir(parents=True)
     model.mkdir()
@@ -90,7 +90,7 @@ def write_scene(folder: Path, georeference: dict[str, Any] | None = None) -> tup
     for number, camera in enumerate(cameras(), start=1):
         name = f"{number:06d}.jpg"
         Image.fromarray(photograph(camera)).save(scene / "images" / name, quality=95)
-        views.append(View(name, "train", camera.scaled(0.5)))  # training saw smaller photos
+        views.append(View(name, "train", camera.scaled(0.5)))  # training used smaller photos
     write_views(model / "views.json", views)
     write_dense(model / "dense.ply")
     (model / "georeference.json").write_text(json.dumps(georeference or GEOREFERENCE))

@@ -1,4 +1,4 @@
-"""Cloud-optimised GeoTIFFs: the layout to the byte, read by a reader of others."""
+"""Cloud-optimised GeoTIFFs: the layout, to the byte, read by other software."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HEIGHT, WIDTH = 1300, 1100
 
 
 def opened(path: Path) -> Any:
-    """The file's directories, by a reader of others."""
+    """The file's directories, read by other software."""
     return tifffile.TiffFile(path)
 
 
 def faults(path: Path) -> list[str]:
-    """What keeps a file from being cloud-optimised: the rules of GDAL's validator, in strict mode."""
+    """The file's violations of the rules for cloud-optimised files: those of GDAL's validator in strict mode."""
     found = []
     with opened(path) as tiff:
         pages = list(tiff.pages)
@@ -62,7 +62,7 @@ def pixels(path: Path, number: int) -> np.ndarray:
 
 
 def mask_of(path: Path, number: int) -> np.ndarray:
-    """The mask of a directory; Pillow knows none."""
+    """The mask of a directory, which Pillow cannot read."""
     content = path.read_bytes()
     with opened(path) as tiff:
         page = tiff.pages[number]

@@ -1,4 +1,4 @@
-"""Whose a quality report is: any texts, any file for a logo, and what of them reaches the page and the PDF."""
+"""The company on a quality report: any texts, any file as a logo, and what of them reaches the page and the PDF."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encoded(kind: str, size: tuple[int, int] = (600, 200), mode: str = "RGB") ->
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header promises width by height pixels."""
+    """A PNG of a few bytes whose header claims width by height pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -69,7 +69,7 @@ class Read(HTMLParser):
         self.texts.append(data)
 
 
-# texts as the door leaves them: printable; markup, quotes and what reportlab reads in a paragraph
+# texts as the control plane passes them on: printable, with markup, quotes and characters that reportlab interprets
 MARKUP = st.text("<>&\"'/=;:#$%{}\\()[]!-abé", min_size=1, max_size=80)
 PRINTED = st.text(st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"]), min_size=1, max_size=80)
 TEXTS = (
@@ -102,7 +102,7 @@ def test_any_texts_make_a_pdf(tmp_path_factory: pytest.TempPathFactory, texts: t
 
 
 def test_a_pdf_says_what_was_given_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its text as reportlab is handed it: markup is escaped, and the footer has the company."""
+    """Its text as passed to reportlab: markup is escaped, and the footer names the company."""
     said: list[str] = []
     footers: list[str] = []
 
@@ -189,7 +189,7 @@ def test_whatever_is_in_a_file_it_is_a_logo_or_it_is_said_why_not(
     path = tmp_path_factory.mktemp("logo") / "logo"
     whole = encoded(kind, (60, 20))
     path.write_bytes(whole[:at] + noise + whole[at + len(noise) :])
-    with suppress(UnusableLogoError):  # and nothing else: a process that fails has no report at all
+    with suppress(UnusableLogoError):  # no other exception: a process that fails writes no report at all
         assert read_logo(path).startswith(b"\x89PNG")
 
 

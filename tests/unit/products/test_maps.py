@@ -1,4 +1,4 @@
-"""Maps of a scene whose heights and colours are known: the surface, the draped photos, and the files of it all."""
+"""Maps of a scene with known heights and colours: the surface, the draped photos, and all their files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CELL = 0.05
 
 
 class LocalGrid(Placed):
-    """A grid that is the local frame itself."""
+    """A grid equal to the local frame."""
 
     def to_grid(self, points: np.ndarray) -> np.ndarray:
         return np.asarray(points, dtype=np.float64)
@@ -57,7 +57,7 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
         drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
     flat = np.maximum(np.abs(x), np.abs(y))
     inner = (np.abs(flat - 2) > 0.3) & drape.seen & (drape.covered >= 3)
-    # gains are taken off: photos 0.8 times as bright as the splat
+    # gains are corrected: photos are 0.8 times as bright as the splat
     on_top = inner & (true > 1)
     error = np.abs(drape.mixed() * 0.8 - scenes.colours(x, y))
     assert np.median(error[inner]) < 0.01
@@ -69,7 +69,7 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     heights = np.zeros((240, 240), np.float32)
     drape, view = Drape.over(heights, grid, place), scene.views[4]
-    near = np.full((60, 80), 10.0, np.float32)  # something stands 10 m before the camera, the ground is 16 m away
+    near = np.full((60, 80), 10.0, np.float32)  # something is 10 m from the camera, the ground 16 m
     near[:, 40:] = np.inf
     drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
     assert not drape.seen[:, :115].any()
@@ -86,7 +86,7 @@ def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     drape.seen[:, 50:] = 0
     found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape)
     assert np.allclose(found[:, :10], 0.25)
-    assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
+    assert (found[:, 18:22] > 0.65).all()  # mostly the splat, with a transition of three cells
     assert np.allclose(found[:, 35:40], 0.25)
     assert np.allclose(found[:, 50:], 0.75)
 
@@ -115,8 +115,8 @@ def test_holes_between_what_photos_see_are_shown_and_crumbs_and_guesses_are_not(
     heights[90:, :60] = np.nan
     drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
     drape.covered[:], drape.seen[:, :60] = 3, True
-    drape.seen[40:45, 20:25] = 0  # leaves that no photo agrees on
-    drape.seen[40:42, 85:87] = 1  # a crumb
+    drape.seen[40:45, 20:25] = 0  # leaves on which no photo agrees
+    drape.seen[40:42, 85:87] = 1  # an isolated patch, too small to be shown
     drape.covered[:10] = 2
     shown = drape.shown(3)
     assert shown[10:90, :55].all()
@@ -141,7 +141,7 @@ def test_a_scene_is_drawn_tile_by_tile_as_at_once(
     np.testing.assert_array_equal(whole.valid, tiled.valid)
     assert np.abs(np.asarray(whole.heights) - tiled.heights)[whole.valid].max() < 1e-3
     assert np.abs(whole.rgb.astype(int) - tiled.rgb)[whole.valid].max() <= 3
-    # where the map says a cell is, the scene is as high: heights in metres above the datum
+    # at each cell, the scene has the map's height: metres above the datum
     rows, columns = np.nonzero(whole.valid)
     x, y = (grid.west + (columns + 0.5) * 0.1, grid.north - (rows + 0.5) * 0.1)
     enu = place.to_enu(np.column_stack([x, y, whole.heights[rows, columns] - place.corner[2]]))

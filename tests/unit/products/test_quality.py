@@ -1,4 +1,4 @@
-"""The quality report: what it says of good and of bad flights, and that both files can be read."""
+"""The quality report: what it states about good and bad flights, and that both files can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read off a surface: contours of known shapes, volumes of known bodies, light on known slopes."""
+"""What is derived from a surface: contours of known shapes, volumes of known bodies, shading of known slopes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from products.relief import PolygonOutsideError, coarsened, contours, covered, h
 
 
 def cone(size: int = 200, height: float = 10.0) -> np.ndarray:
-    """A cone of `height` whose foot is a circle of 80 cells, on a floor at 100."""
+    """A cone of `height` with a circular base of 80 cells, on a floor at 100."""
     y, x = np.mgrid[:size, :size] + 0.5
     away = np.hypot(x - size / 2, y - size / 2)
     return np.asarray(100 + height * np.maximum(1 - away / 80, 0), dtype=np.float32)
@@ -122,7 +122,7 @@ def test_light_comes_from_the_north_west() -> None:
 
 
 def rough(rows: int, columns: int) -> np.ndarray:
-    """Hills with noise and holes."""
+    """Hills with noise and gaps."""
     rng = np.random.default_rng(rows * columns)
     y, x = np.mgrid[:rows, :columns]
     heights = 460 + 3 * np.sin(x / 7) * np.cos(y / 5) + rng.normal(0, 0.2, (rows, columns))

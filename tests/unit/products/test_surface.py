@@ -1,4 +1,4 @@
-"""The surface model: a plane of noisy points, eaves, stereo and splat weighed against each other, and what σ says."""
+"""The surface model: a plane of noisy points, eaves, the weighted mean of stereo and splat, and the stated σ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_plane_of_noisy_points_is_that_plane() -> None:
     known = np.isfinite(error)
     assert known.mean() > 0.99
     assert np.abs(error[known]).mean() < 0.015
-    # what it says of itself is right: about two thirds within one sigma, and no sigma below half a cell
+    # the stated σ is right: about two thirds of the cells are within one σ, and no σ is below half a cell
     assert 0.6 < (np.abs(error) < found.sigma)[known].mean() <= 1
     assert found.sigma[known].min() >= CELL / 2
 
@@ -59,7 +59,7 @@ def test_the_splat_decides_between_two_surfaces_and_fills_holes() -> None:
     low, high = (np.column_stack([rng.uniform(-1, 2, (500, 2)), np.full(500, z)]) for z in (0.0, 4.0))
     both = SurfacePoints.sorted(np.concatenate([low, high]), np.full(1000, 0.02, np.float32), CELL)
     for level in (0.0, 4.0):
-        median = np.full((20, 20), level + 0.4, np.float32)  # nearer to one, and neither
+        median = np.full((20, 20), level + 0.4, np.float32)  # nearer to one of them, but it is neither
         found = surface(both, Crossing(median, np.zeros_like(median)), np.ones((20, 20), np.float32), grid)
         np.testing.assert_allclose(found.heights, level, atol=1e-3)
     far = SurfacePoints.sorted(low + np.array([50.0, 0, 0]), np.full(500, 0.02, np.float32), CELL)

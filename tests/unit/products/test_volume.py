@@ -1,4 +1,4 @@
-"""Volumes over polygons, from the files of a delivery."""
+"""Volumes over polygons, from the delivered files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEST, NORTH, CELL = 464_500.0, 5_245_450.0, 0.25
 
 @pytest.fixture
 def delivery(tmp_path: Path) -> Path:
-    """A box of 20 by 10 m and 3 m high on a floor at 466 m, east and south of the map's corner by 30 m."""
+    """A box of 20 by 10 m, 3 m high, on a floor at 466 m, 30 m east and south of the map's corner."""
     heights = np.full((400, 400), 466.0, np.float32)
     heights[120:160, 120:200] += 3
     heights[300:] = np.nan
@@ -29,7 +29,7 @@ def delivery(tmp_path: Path) -> Path:
 
 
 def polygon(path: Path, east: float, south: float, across: float, down: float) -> Path:
-    """A rectangle, metres from the map's corner, as GeoJSON."""
+    """A rectangle in metres from the map's corner, as GeoJSON."""
     x, y = WEST + east, NORTH - south
     corners = [(x, y), (x + across, y), (x + across, y - down), (x, y - down), (x, y)]
     to_degrees = Transformer.from_crs(32632, 4326, always_xy=True)
@@ -79,7 +79,7 @@ def test_what_is_no_polygon_is_refused_by_code(
 def test_without_a_surface_model_it_is_refused_by_code(
     delivery: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A preview has none, nor has a scene without a place on Earth."""
+    """A preview has none, nor does a scene without a georeference."""
     rim = polygon(delivery / "rim.geojson", 25.0, 25.0, 30.0, 20.0)
     (delivery / "surface.tif").unlink()
     if content is not None:

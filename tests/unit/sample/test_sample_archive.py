@@ -1,4 +1,4 @@
-"""The command itself, run small: files, truth, determinism."""
+"""The command itself with a small scene: files, truth, determinism."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def test_photos_and_truth_agree(made: Path) -> None:
             assert picture.size == (photo["width"], photo["height"]) == (WIDTH, WIDTH * 3 // 4)
             exif = picture.getexif()
             stamps.append(exif.get_ifd(0x8769)[0x9003])
-            # What EXIF says, in ENU, is the truth but for the receiver's noise.
+            # EXIF's position, in ENU, is the truth except for the receiver's noise.
             error = geodetic_to_enu(gps_of(exif), ORIGIN) - photo["centre"]
             noted = geodetic_to_enu(Geodetic(**photo["gps"]), ORIGIN) - photo["centre"]
             assert error == pytest.approx(noted, abs=2e-3)
@@ -118,7 +118,7 @@ def test_a_corner_of_the_house_is_drawn_where_its_pose_says(made: Path) -> None:
     truth = json.loads((made / "poses.json").read_text())
     corner = np.array(truth["landmarks"]["west end of the ridge"])
     faces = placed(house(HousePlan()), corner - roof_corner(HousePlan())).corners
-    # The roof faces that meet in the corner, alone: the corner is the extreme of what they cover.
+    # Only the roof faces that meet in the corner: the corner is the extreme point of what they cover.
     roof = faces[[np.abs(face - corner).max(axis=1).min() < 1e-9 for face in faces]]
     triangles = np.concatenate([roof[:, [0, 1, 2]], roof[:, [0, 2, 3]]])
     met = 0

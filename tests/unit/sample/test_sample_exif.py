@@ -1,4 +1,4 @@
-"""The EXIF and XMP that the sample writes, read by other programs."""
+"""The EXIF and XMP that the sample writes, read by other software."""
 
 import io
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Flight plans: spacing, overlap, where the camera looks."""
+"""Flight plans: spacing, overlap, viewing directions."""
 
 from itertools import pairwise
 
@@ -38,7 +38,7 @@ def shots(terrain: Terrain) -> list[Shot]:
 
 
 def ground_corners(camera: Camera, level: float) -> np.ndarray:
-    """Where the rays of a picture's corners meet a level plane (4, 2)."""
+    """The points (4, 2) where the rays of a picture's corners meet a level plane."""
     x = (np.array([0, camera.width, camera.width, 0]) - camera.cx) / camera.fx
     y = (np.array([0, 0, camera.height, camera.height]) - camera.cy) / camera.fy
     rays = np.stack([x, y, np.ones(4)], 1) @ camera.world_to_camera[:3, :3]
@@ -48,7 +48,7 @@ def ground_corners(camera: Camera, level: float) -> np.ndarray:
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> float:
-    """Share of the ground in a's bounding rectangle that b's covers too."""
+    """The share of the ground in a's bounding rectangle that is also in b's."""
     low, high = np.maximum(a.min(0), b.min(0)), np.minimum(a.max(0), b.max(0))
     return float(np.prod(np.maximum(high - low, 0)) / np.prod(a.max(0) - a.min(0)))
 
@@ -89,7 +89,7 @@ def test_neighbours_on_a_strip_overlap_on_the_ground(shots: list[Shot], terrain:
     level = terrain.height(0, 0)
     seen = [ground_corners(shot.camera, level) for shot in shots[:count]]
     for a, b in pairwise(seen):
-        assert 0.62 < shared(a, b) < 0.90  # drift and tilt take their part of the planned 79%
+        assert 0.62 < shared(a, b) < 0.90  # drift and tilt reduce the planned 79 %
 
 
 def test_the_orbit_looks_at_the_house(shots: list[Shot], terrain: Terrain) -> None:
@@ -152,14 +152,14 @@ def test_farmland_is_one_garden_amid_fields_of_several_lots() -> None:
     beside = [
         lots[i, j] == lots[i + 1, j] for i, j in lots if (i + 1, j) in lots and (0, 0) not in ((i, j), (i + 1, j))
     ]
-    assert sum(beside) > 0.6 * len(beside)  # of thrown dice half would do
+    assert sum(beside) > 0.6 * len(beside)  # at random, half would be
 
 
 def test_farmland_has_little_contrast() -> None:
     random = np.random.default_rng(0)
 
     def contrast(material: int) -> float:
-        """Deviation over mean of the ground's brightness, seen in texels of 9 cm."""
+        """Standard deviation over mean of the ground's brightness, in texels of 9 cm."""
         places = random.uniform(-100, 100, (4000, 2))
         seen = np.array([sum(ground_albedo(material, x, y, 0.09)) for x, y in places])
         return float(seen.std() / seen.mean())

@@ -1,4 +1,4 @@
-"""Geodetic and local coordinates, there and back."""
+"""Geodetic and local coordinates, converted there and back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The renderer draws what the camera model says, on hand-made scenes and on a small property."""
+"""The renderer follows the camera model, in hand-made scenes and in a small property."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,8 @@ def test_a_disc_is_drawn_where_its_points_project(seed: int) -> None:
     weight = np.clip(picture[..., 0] - 5.0, 0, None)
     rows, columns = np.mgrid[: eye.height, : eye.width] + 0.5
     drawn = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-    # The picture's mean over the disc, from the same points projected one by one; brighter to the tip, as leaves are.
+    # The picture's mean over the disc, from the same points projected one by one; brighter towards the tip, as leaves
+    # are.
     s, t = np.meshgrid(np.linspace(-1, 1, 201), np.linspace(-1, 1, 201))
     inside = s**2 + t**2 <= 1
     s, t = s[inside], t[inside]
@@ -73,7 +74,7 @@ def first_hit(origin: np.ndarray, ray: np.ndarray, triangles: np.ndarray) -> tup
 @pytest.mark.parametrize("seed", range(4))
 def test_visibility_agrees_with_rays_cast_one_by_one(seed: int) -> None:
     random = np.random.default_rng(100 + seed)
-    # Large triangles all about the camera: some behind it, some through its own plane.
+    # Large triangles around the camera: some are behind it, some cross its image plane.
     middle = random.uniform(-6, 6, (60, 1, 3))
     triangles = middle + random.normal(0, 3.0, (60, 3, 3))
     eye = camera((0.0, -9.0, 4.0), (0.0, 0.0, 0.0), width=36)
@@ -85,7 +86,7 @@ def test_visibility_agrees_with_rays_cast_one_by_one(seed: int) -> None:
             local = np.array([(column + 0.5 - eye.cx) / eye.fx, (row + 0.5 - eye.cy) / eye.fy, 1.0])
             index, depth = first_hit(eye.centre, rotation.T @ local, triangles)
             if 0.0 < depth < 0.2:
-                continue  # nearer than the renderer's world begins
+                continue  # nearer than the renderer's near plane
             assert seen.owner[row, column] == index
             if index >= 0:
                 assert 1 / seen.nearness[row, column] == pytest.approx(depth, rel=1e-5)

@@ -29,13 +29,13 @@ class Flight:
 
 @pytest.fixture(scope="session")
 def flight() -> Flight:
-    """Eight nadir photos in two rows, flown up and back, GPS within centimetres."""
+    """Eight nadir photos in two rows, flown there and back, with GPS positions accurate to centimetres."""
     return fly(7)
 
 
 @pytest.fixture(scope="session")
 def elsewhere() -> Flight:
-    """The same flight over another place that looks otherwise."""
+    """The same flight over another place that looks different."""
     return fly(8)
 
 
@@ -67,7 +67,7 @@ def unrelated() -> dict[str, bytes]:
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:
-    """Rich at every scale, like ground from above."""
+    """A texture with detail at all scales, like ground seen from above."""
     size = round(GROUND_METRES / METRES_PER_TEXEL)
     total = np.zeros((size, size, 3), np.float32)
     for cell in (4, 8, 16, 40, 120):
@@ -79,7 +79,7 @@ def texture(rng: np.random.Generator) -> np.ndarray:
 def draw(
     blocks: list[tuple[float, np.ndarray, tuple[float, float, float]]], rotation: np.ndarray, centre: np.ndarray
 ) -> np.ndarray:
-    """Each block is a square (west, north, side) at a height, lowest first; returns (H, W, 3) uint8."""
+    """The picture (H, W, 3) uint8 of blocks; each is a square (west, north, side) at a height, lowest first."""
     K = np.array([[FOCAL, 0, WIDTH / 2 - 0.5], [0, FOCAL, HEIGHT / 2 - 0.5], [0, 0, 1]])  # OpenCV pixel centres
     image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     for height, pattern, (west, north, side) in sorted(blocks, key=lambda block: block[0]):
@@ -97,7 +97,7 @@ def draw(
 
 
 def jpeg(pixels: np.ndarray, centre: np.ndarray | None = None) -> bytes:
-    """A JPEG with EXIF focal length, and GPS of an ENU place if given."""
+    """A JPEG with an EXIF focal length, and with the GPS position of an ENU place if given."""
     exif = Image.Exif()
     exif.update({271: "SPACEPORT", 272: "TEST"})
     exif.get_ifd(0x8769).update({37386: 5.0, 41486: FOCAL / 5.0, 41488: 4, 40962: WIDTH, 40963: HEIGHT})

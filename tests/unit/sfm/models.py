@@ -1,4 +1,4 @@
-"""Models whose truth is known: photos of rolling ground through a given camera, and what mapping makes of them."""
+"""Models with known truth: photos of rolling ground by a given camera, and what mapping makes of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lens(name: str, focal: float, *terms: float) -> pycolmap.Camera:
 
 
 def flight(camera: pycolmap.Camera) -> pycolmap.Reconstruction:
-    """Sixteen oblique photos of rolling ground, 0.1 pixels of noise, as `camera` takes them."""
+    """Sixteen oblique photos of rolling ground by `camera`, with 0.1 pixels of noise."""
     rng = np.random.default_rng(0)
     model = pycolmap.Reconstruction()
     model.add_camera_with_trivial_rig(camera)
@@ -47,7 +47,7 @@ def flight(camera: pycolmap.Camera) -> pycolmap.Reconstruction:
 def add_tracks(
     model: pycolmap.Reconstruction, ground: NDArray[np.float64], seen: Sequence[Sequence[tuple[int, int]]]
 ) -> None:
-    """Add the points (N, 3) that three photos see; `seen`: by point its (image id, row of the keypoint)."""
+    """Adds the points (N, 3) that three photos see; `seen`: for each point its (image id, index of the keypoint)."""
     for xyz, observations in zip(ground, seen, strict=True):
         if len(observations) >= 3:
             track = pycolmap.Track()
@@ -57,7 +57,7 @@ def add_tracks(
 
 
 def as_simple(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
-    """What mapping leaves of the photos when it believes in SIMPLE_RADIAL."""
+    """The result of mapping the photos with a SIMPLE_RADIAL camera."""
     found = pycolmap.Reconstruction(model)
     simple = lens("SIMPLE_RADIAL", model.camera(1).focal_length, -0.05)
     found.camera(1).model, found.camera(1).params = simple.model, list(simple.params)

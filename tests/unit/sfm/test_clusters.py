@@ -1,4 +1,4 @@
-"""A large flight mapped in clusters: as whole, as exact and as cut short as mapped in one."""
+"""A large flight mapped in clusters: as complete and as accurate as mapped in one piece, and within the same time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def error(folder: Path, centres: NDArray[np.float64]) -> float:
 def test_clusters_merge_to_the_model_that_mapping_in_one_finds(
     flight: tuple[Path, NDArray[np.float64]], tmp_path: Path
 ) -> None:
-    """Straight down, with EXIF's focal length 6 % off: clusters with a lens each fall apart here."""
+    """Straight down, with EXIF's focal length 6 % off: clusters that each estimate their own lens do not merge here."""
     database, centres = flight
     found = {}
     for name, clusters in {"one": IN_ONE, "four": IN_FOUR}.items():
@@ -56,7 +56,7 @@ def test_clusters_merge_to_the_model_that_mapping_in_one_finds(
 
 
 def test_clusters_that_run_out_of_time_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """COLMAP's limit has whole seconds, in one of which a small cluster may be done: its part is played here."""
+    """COLMAP's limit is in whole seconds, and a small cluster may need less than one, so COLMAP is replaced here."""
     limits = []
 
     def play(_database: Path, _images: Path, _folder: Path, options: pycolmap.HierarchicalPipelineOptions) -> object:
@@ -141,7 +141,7 @@ def test_of_clusters_that_fell_apart_and_mapping_in_one_the_larger_stays(
     in_one: list[int],
     found: list[int],
 ) -> None:
-    """Clusters may have left little time for mapping in one."""
+    """Clusters may have left little time for mapping in one piece."""
 
     def models(sizes: list[int]) -> list[pycolmap.Reconstruction]:
         return [part(range(sum(sizes[:at]), sum(sizes[: at + 1]))) for at in range(len(sizes))]

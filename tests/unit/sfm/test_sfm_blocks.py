@@ -1,4 +1,4 @@
-"""Cutting a flight into blocks: equal, complete, never too small, and every photo cut to what shows its block."""
+"""Dividing a flight into blocks: equal, complete, never too small, and every photo cropped to what shows its block."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from sfm.flight import Flight, flight_of
 from tests.unit.sfm.models import flight as flown
 from tests.unit.sfm.models import lens
 
-SIZE, FOCAL, HEIGHT = (640, 480), 640.0, 50.0  # a photo shows 50 by 37.5 metres
+SIZE, FOCAL, HEIGHT = (640, 480), 640.0, 50.0  # a photo covers 50 by 37.5 metres
 
 
 def grid(across: int, down: int, spacing: float = 12.0, at: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:
-    """Cameras' places (P, 2) in rows."""
+    """Cameras' positions (P, 2) in rows."""
     x, y = np.meshgrid(np.arange(across) * spacing, np.arange(down) * spacing)
     return np.stack([x.ravel() + at[0], y.ravel() + at[1]], axis=1)
 
@@ -62,7 +62,7 @@ def nadir(places: NDArray[np.float64], ground: NDArray[np.float64]) -> Flight:
 
 
 def field(places: NDArray[np.float64], count: int = 6000, seed: int = 0) -> NDArray[np.float64]:
-    """Points (N, 3) on the ground about the cameras."""
+    """Points (N, 3) on the ground around the cameras."""
     rng = np.random.default_rng(seed)
     low, high = places.min(axis=0) - 20, places.max(axis=0) + 20
     return np.column_stack([rng.uniform(low, high, (count, 2)), rng.normal(0, 1, count)])
@@ -207,7 +207,7 @@ def test_what_undistortion_cut_off_a_picture_shows_no_block() -> None:
     assert 0 < len(found.points) < len(whole.points)
     assert (found.pixels < (500, 400)).all()
     cut_off = np.ones(len(whole.positions), np.bool_)
-    cut_off[found.points[found.photos == 3]] = False  # of the others, photo 3 saw some beyond its new borders
+    cut_off[found.points[found.photos == 3]] = False  # of the others, photo 3 saw some outside its new borders
     assert np.count_nonzero(cut_off[whole.points[whole.photos == 3]]) >= MIN_SHOWN
     assert found.names[3] not in {photo.name for photo in block_photos(found, cut_off)}
     for photo in block_photos(found, cut_off):

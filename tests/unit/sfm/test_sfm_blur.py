@@ -48,5 +48,5 @@ def test_the_effect_is_a_share(seed: int) -> None:
 def test_photos_are_judged_by_themselves_and_by_their_set() -> None:
     assert blurred([0.2, 0.25, 0.6, 0.22]) == [2]
     assert blurred([0.2, 0.42, 0.22]) == []  # soft, but sharp enough to match
-    assert blurred([0.5, 0.52, 0.55, 0.8]) == [3]  # a soft lens: only what is worse than the rest
+    assert blurred([0.5, 0.52, 0.55, 0.8]) == [3]  # a soft lens: only photos that are worse than the others
     assert blurred([]) == []

@@ -1,4 +1,4 @@
-"""The time a stage may take."""
+"""The time limit of the stage."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Uploads as customers send them on a bad day: the right scene or the right code each time.
+"""Faulty uploads as customers send them: the right scene or the right code each time.
 
-A run of the stage costs seconds, so faults that do not hide each other share one.
+A run of the stage takes seconds, so faults that do not hide each other share a run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def reason(root: Path) -> str:
 
 
 def reencoded(data: bytes, change: Callable[[Image.Image], Image.Image], kind: str = "JPEG", **options: Any) -> bytes:
-    """The photo changed and stored anew, with its EXIF unless `options` bring another."""
+    """The photo changed and encoded again, with its EXIF unless `options` contain another."""
     stream = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
         change(image).save(stream, kind, **({"exif": image.getexif()} | options))
@@ -78,7 +78,7 @@ def no_altitude(exif: Image.Exif) -> None:
 
 @pytest.fixture(scope="module")
 def bad_day(flight: Any, unrelated: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Eight photos of a flight, each odd in its own way, four of other places, and rubbish."""
+    """Eight photos of a flight, each with a different fault, four of other places, and files of no use."""
     names = list(flight.photos)
     good = [flight.photos[name] for name in names]
     odd = {
@@ -156,7 +156,7 @@ def test_turned_photos_without_any_other_metadata_make_a_level_scene(flight: Any
 
 
 def test_two_places_in_one_upload(flight: Any, elsewhere: Any, tmp_path: Path) -> None:
-    """The larger one is delivered when it has half of the photos; its rest is named as a group."""
+    """The larger one is delivered if it has half of the photos; the others are named as a group."""
     larger = {f"a/{name}": data for name, data in flight.photos.items()}
     smaller = {f"b/{name}": data for name, data in list(elsewhere.photos.items())[:4]}
     code, scene = run(tmp_path, larger | smaller)
@@ -176,7 +176,7 @@ def test_no_time_is_a_code_and_leaves_nothing(flight: Any, tmp_path: Path) -> No
 def test_the_part_that_was_matched_in_time_is_delivered(
     flight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time runs out while pairs are matched: what hangs together by then is the scene, and the rest is named."""
+    """Time runs out while pairs are matched: the photos connected by then are the scene, and the others are named."""
     names = {f"{number:06d}.jpg" for number in range(1, 7)}
 
     def until_six_are_matched(task: Callable[..., Any], arguments: tuple[Any, ...], progress: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Ground control points: the list's format, and a model placed by them."""
+"""Ground control points: the list's format, and a model georeferenced by them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stage.archive import UnpackedFile
 from tests.support.schemas import faults
 
 PHOTOS = {"dji_1.jpg": "000001.jpg", "dji_2.jpg": "000002.jpg"}
-# 48° N on the middle meridian of zone 32, by the series of the meridian's arc (Snyder 1987, 3-21) times 0.9996
+# 48° N on the central meridian of zone 32, by the series of the meridian's arc (Snyder 1987, 3-21) times 0.9996
 UTM = (500_000.0, 5_316_300.29)
 
 
@@ -165,7 +165,7 @@ GROUND = np.array([[-20.0, -15, 0], [22, -12, 3], [18, 20, -2], [-17, 16, 5], [0
 
 
 def flight() -> pycolmap.Reconstruction:
-    """Six photos of the ground from 40 m, all in metres, then moved, turned and shrunk as models come out."""
+    """Six photos of the ground from 40 m, first in metres, then moved, rotated and scaled as models are."""
     options = pycolmap.SyntheticDatasetOptions(num_frames_per_rig=2, num_points3D=50)
     options.num_rigs, options.num_cameras_per_rig = 1, 1
     model = pycolmap.Reconstruction()
@@ -190,7 +190,7 @@ def flight() -> pycolmap.Reconstruction:
 
 
 def surveyed(model: pycolmap.Reconstruction, noise: float = 0.0) -> list[ControlPoint]:
-    """The ground's points as a surveyor and a patient customer give them."""
+    """The ground's points as a surveyor measures and a patient customer marks them."""
     rng = np.random.default_rng(5)
     points = []
     for row, xyz in enumerate(GROUND):
@@ -253,7 +253,7 @@ def test_a_check_point_is_measured_and_never_fitted() -> None:
     assert [residual.used for residual in fit.residuals] == [True] * 4 + [False]
     np.testing.assert_allclose(fit.residuals[4].offset, [0, 0, -0.3], atol=0.02)
     assert max(residual.metres for residual in fit.residuals[:4]) < 0.02
-    # 0.3 m up, seen from 32 m with 700 pixels, at most some ten metres aside
+    # 0.3 m up, seen from 32 m with a focal length of 700 pixels, at most about ten metres off-centre
     assert 0.5 < fit.residuals[4].pixels < 8
     assert max(residual.pixels for residual in fit.residuals[:4]) < 0.5
     with pytest.raises(TooFewControlPointsError, match="check points"):
@@ -308,7 +308,7 @@ def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_p
     heights = [point.xyz[2] for point in model.points3D.values()]
     assert np.median(heights) == pytest.approx(0, abs=1e-6)
     assert content["origin"]["altitude"] == pytest.approx(403.0, abs=0.1)
-    assert content["projected"]["epsg"] == 32632  # degrees are no map: UTM
+    assert content["projected"]["epsg"] == 32632  # degrees are not a map projection, so UTM is used
     assert content["heights"] == {"datum": "that of the control points", "epsg": None}
     assert faults("georeference", content) == []
 
@@ -320,7 +320,8 @@ def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_p
 
 
 def test_a_surveyor_gets_his_own_system_back(tmp_path: Path) -> None:
-    """The control points in EPSG:2056 with LN02 heights: a point's place in the model, projected, is what he wrote."""
+    """The control points in EPSG:2056 with LN02 heights: a point of the model, projected, has the surveyor's
+    coordinates."""
     model = flight()
     to_swiss = Transformer.from_crs(4326, 2056, always_xy=True)
     points = surveyed(model)

@@ -1,4 +1,4 @@
-"""What a photo says about itself, and what of it is believed."""
+"""What a photo's metadata state, and which values are accepted."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_place_that_cannot_be_is_none(gps: dict[int, object]) -> None:
 
 @pytest.mark.parametrize("metres", [2**32 - 1, 65_535, 10**9])
 def test_an_altitude_that_cannot_be_is_none(metres: int) -> None:
-    """A frame so high above the Earth would be up to hundreds of times as wide."""
+    """At such a height above the Earth, a frame would be up to hundreds of times as wide."""
     gps: dict[int, object] = {1: "N", 2: degrees(45, 0, 0), 3: "E", 4: degrees(10, 0, 0), 6: IFDRational(metres)}
     assert read_metadata(photo(gps=gps)).position == GeoPosition(45.0, 10.0, None)
     xmp = XMP.replace(b"</rdf:RDF>", b'<a drone-dji:AbsoluteAltitude="1e9"/></rdf:RDF>')
@@ -123,7 +123,7 @@ def test_gimbal_as_xml_element() -> None:
         ({33434: 1 / 400, 33437: 2.0}, None),
         ({33434: 0, 33437: 2.0, 34855: 100}, None),
         ({33434: 1 / 400, 33437: 1e-9, 34855: 100}, None),
-        ({33434: 2.0**20, 33437: 1.0, 34855: 1}, 20.0),  # as much as the account of photos may say
+        ({33434: 2.0**20, 33437: 1.0, 34855: 1}, 20.0),  # the maximum that photos.json may contain
         ({33434: 2.0**21, 33437: 1.0, 34855: 1}, None),
         ({33434: "quick", 33437: 2.0, 34855: 100}, None),
         ({33434: 1 / 400, 33437: 2.0, 34855: ()}, None),
@@ -144,11 +144,11 @@ def test_focal_length_with_sensor_resolution_scales_with_the_photo() -> None:
     details = {37386: 8.8, 41486: 5472 / 13.2, 41488: 4, 40962: 5472}
     assert focal_in_pixels(details, "", 5472, 3648) == pytest.approx(3648)
     assert focal_in_pixels(details, "", 2736, 1824) == pytest.approx(1824)
-    assert focal_in_pixels(details, "", 1824, 2736) == pytest.approx(1824)  # turned upright
+    assert focal_in_pixels(details, "", 1824, 2736) == pytest.approx(1824)  # rotated upright
 
 
 def test_focal_length_from_the_35_mm_equivalent() -> None:
-    assert focal_in_pixels({41989: 24}, "", 3000, 2000) == pytest.approx(2000)  # 36 mm are 3000 px
+    assert focal_in_pixels({41989: 24}, "", 3000, 2000) == pytest.approx(2000)  # 36 mm correspond to 3000 px
     four_thirds = focal_in_pixels({41989: 24}, "", 4000, 3000)
     assert four_thirds == pytest.approx(24 / math.hypot(36, 24) * 5000)
     assert focal_in_pixels({41989: 24}, "", 4000, 2250) == four_thirds  # 16:9 is a crop at full width

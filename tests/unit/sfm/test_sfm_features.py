@@ -1,4 +1,4 @@
-"""SIFT keypoints lie where things are, at any size of photo; RootSIFT is what the paper says."""
+"""SIFT keypoints have the right positions at any size of photo; RootSIFT is as in the paper."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_keypoints_lie_on_blobs_without_bias(tmp_path: Path, width: int, height:
     errors = offsets[nearest, np.arange(len(centres))]
     found = np.linalg.norm(errors, axis=1) < scale
     assert found.mean() > 0.8
-    assert np.abs(errors[found].mean(axis=0)).max() < 0.06 * scale  # the plain upscale would give 0.25
+    assert np.abs(errors[found].mean(axis=0)).max() < 0.06 * scale  # plain upscaling would give 0.25
 
 
 def test_the_largest_scales_are_kept_and_come_first(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Frames are chosen by how far the picture moves, and by sharpness among neighbours"""
+"""Frames are chosen by how far the picture moves, and by sharpness among neighbours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_films_together_give_at_most_so_many_frames_in_order(films: list[list[fl
 
 @given(st.lists(st.floats(0, 0.02), min_size=60, max_size=200))
 def test_neighbours_are_at_least_half_a_step_apart(moved: list[float]) -> None:
-    """Where frames come closely enough that each step has some near its middle."""
+    """If there are enough frames that each step has some near its middle."""
     chosen = choose(looks(moved), USUAL_STEP)
     way = np.cumsum(moved) / USUAL_STEP
     gaps = np.diff([way[frame.stamp] for frame in chosen])
@@ -44,7 +44,7 @@ def test_a_camera_that_hovers_gives_one_view() -> None:
 def test_the_sharpest_of_a_step_is_taken_where_it_is_near_the_middle() -> None:
     moved = [0.0] + [0.01] * 39
     sharp = [1.0] * 40
-    sharp[6], sharp[1] = 9.0, 99.0  # the first in the middle of the first step, the other at its rim
+    sharp[6], sharp[1] = 9.0, 99.0  # the one in the middle of the first step, the other at its edge
     assert choose(looks(moved, sharp), 0.1)[0].stamp == 6
 
 

@@ -1,4 +1,4 @@
-"""Frames of real films: chosen, upright, in true colours, whatever the coding, and what is cut off"""
+"""Frames of real films: chosen, upright, in true colours, in every coding, and from truncated films."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stage.archive import UnpackedFile
 from stage.errors import StageError
 from tests.support.films import PIXELS_PER_SECOND, WIDTH, Pan, marked_spherical, small_film, turn
 
-# what FFmpeg's encoder of timed text wants to know of fonts (Advanced SubStation Alpha)
+# font settings that FFmpeg's encoder of timed text needs (Advanced SubStation Alpha)
 SUBTITLE_HEADER = b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n\n[Events]\n"
 
 
@@ -59,7 +59,7 @@ def test_frames_are_those_of_their_moments(tmp_path: Path, codec: str, pixel_for
 
 
 def test_frames_are_even_in_the_way_that_the_picture_moved(tmp_path: Path) -> None:
-    """Frames come at uneven times (25 or 7 a second) from a camera of even speed."""
+    """Frames come at uneven rates (25 or 7 per second) from a camera that moves at an even speed."""
     times = [k / 25 for k in range(50)] + [2 + k / 7 for k in range(21)]
     take = Take(WIDTH, tuple(round(1000 * seconds) / 1000 for seconds in times))
     write_film(tmp_path / "film.mp4", take, Pan(take))
@@ -71,7 +71,7 @@ def test_frames_are_even_in_the_way_that_the_picture_moved(tmp_path: Path) -> No
 
 
 def test_progress_is_sent_while_films_are_watched_and_frames_written(tmp_path: Path) -> None:
-    """Of two films the first is done at half of the watching; a long film must not look like one that hangs."""
+    """With two films, reading is half done after the first; a long film must not look like one that hangs."""
     sent: list[float] = []
     for name in ("a.mp4", "b.mp4"):
         small_film(tmp_path / name)

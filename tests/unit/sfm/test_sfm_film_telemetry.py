@@ -1,4 +1,4 @@
-"""Places from a drone's subtitles and a film's tags, in every form that drones write"""
+"""Positions from a drone's subtitles and a film's tags, in every format that drones write."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_early_firmware_writes_longtitude_altitude_and_tenths() -> None:
 
 
 def test_a_place_that_is_written_for_many_frames_is_one_measurement() -> None:
-    """Receivers measure a few times a second: the drone flies on between two measurements."""
+    """Receivers measure a few times a second, and the drone flies on between two measurements."""
     lines = [(k / 10, f"[latitude: {47 + (k // 5) * 1e-4:.6f}] [longitude: 8.0]") for k in range(15)]
     position = telemetry_of(lines).position_at(0.25)
     assert position is not None

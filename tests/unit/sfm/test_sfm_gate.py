@@ -1,4 +1,4 @@
-"""When a model is good enough to go on, and the words when it is not."""
+"""When a model is good enough to continue, and the message when it is not."""
 
 from __future__ import annotations
 

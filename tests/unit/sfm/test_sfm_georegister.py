@@ -1,4 +1,4 @@
-"""A model in any frame comes back metric, z up and north up; bad GPS is recognised."""
+"""A model in any frame is transformed to metres, z up and north up; bad GPS is recognised."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def placed(result: Georegistration, points: np.ndarray) -> np.ndarray:
 
 
 def truth_in(result: Georegistration, world: np.ndarray) -> np.ndarray:
-    """True ENU coordinates about the result's own origin."""
+    """True ENU coordinates relative to the result's own origin."""
     assert result.origin is not None
     return np.array([result.origin.to_enu(geo(row)) for row in world])
 

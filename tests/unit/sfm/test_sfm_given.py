@@ -1,4 +1,5 @@
-"""A large scene that comes with its cameras: cut into blocks as a flight of photos is, in its own coordinates."""
+"""A large scene that is uploaded with its cameras: divided into blocks as a flight of photos is, in its own
+coordinates."""
 
 from __future__ import annotations
 
@@ -71,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pycolmap.Reconstruction]:
-    """What the stage leaves of the scene in a ZIP, and the scene's model."""
+    """What the stage writes for the scene in a ZIP, and the scene's model."""
     root = tmp_path_factory.mktemp("ml")
     model = make(root / "made")
     (root / "made" / "images" / "9.jpg").unlink()

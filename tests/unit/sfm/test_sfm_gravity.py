@@ -1,4 +1,4 @@
-"""Up from gimbals and from how cameras stand."""
+"""The up direction from gimbal angles and from the cameras' orientations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sfm.gravity import estimate_up, rotation_to_z, up_in_camera
 
 
 def camera(heading: float, pitch: float, roll: float = 0.0) -> np.ndarray:
-    """Camera-from-world rotation (ENU) of a camera heading clockwise from north, pitch −90 looking down; degrees."""
+    """Camera-from-world rotation (ENU) of a camera with this heading, clockwise from north, and pitch, −90 looking
+    down; degrees."""
     level = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # looks north, upright
     about_x = Rotation.from_euler("x", -pitch, degrees=True).as_matrix()
     about_z = Rotation.from_euler("z", -roll, degrees=True).as_matrix()

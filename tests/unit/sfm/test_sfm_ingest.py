@@ -1,4 +1,4 @@
-"""Photos in every format and state a customer may send."""
+"""Photos in every format and condition that a customer may send."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["EPS", "GIF", "BMP", "ICO", "PPM", "TGA", "PDF", "DDS"])
 def test_formats_are_told_by_content_against_a_list(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow knows forty, and starts Ghostscript for one of them, whatever a file is called."""
+    """Pillow knows forty, and starts Ghostscript for one of them, whatever a file's name is."""
     monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("Ghostscript was started"))
     photos, skipped = run(tmp_path, {"a.jpg": encoded(picture(), kind)})
     assert photos == []

@@ -1,4 +1,4 @@
-"""The camera model follows the lens: by what photos say, and by what the simplest model leaves over."""
+"""The camera model follows the lens: by the photos' metadata, and by the residuals of the simplest model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fitted(truth: pycolmap.Reconstruction) -> pycolmap.Reconstruction | None:
 
 
 def centre_error(model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction) -> float:
-    """Of the flight's size, after the best similarity."""
+    """Error of the camera centres as a share of the flight's size, after the best similarity."""
     ours, theirs = (
         np.array([image.projection_center() for _, image in sorted(m.images.items())]) for m in (model, truth)
     )
@@ -134,7 +134,7 @@ def test_a_digital_zoom_lengthens_the_focal_length_that_millimetres_give() -> No
 
 
 def flown(metres_per_second: float, model: str) -> list[Photo]:
-    """A photo every two seconds northwards."""
+    """A photo every two seconds, flying north."""
     return photos(
         *[
             Metadata(

@@ -32,7 +32,7 @@ def fisheye() -> pycolmap.Reconstruction:
 
 @dataclass
 class Mapper:
-    """In place of COLMAP's mapping: finds `model` each time, and takes as many seconds as `takes` says."""
+    """Replaces COLMAP's mapping: returns `model` each time, and takes the number of seconds in `takes`."""
 
     model: pycolmap.Reconstruction
     takes: list[float]
@@ -85,7 +85,7 @@ def test_without_time_for_a_second_mapping_the_first_stays(
 def test_a_lens_that_fits_is_mapped_once_and_adjusted_once_for_each_question(
     tmp_path: Path, rectilinear: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is, and as a fisheye's."""
+    """Whether it fits as it is, and whether it is a fisheye."""
     adjustments: list[int] = []
     adjust = pycolmap.bundle_adjustment
 

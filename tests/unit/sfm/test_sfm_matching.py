@@ -1,4 +1,4 @@
-"""Matches along epipolar lines are those that were planted, wherever the cameras stand to each other."""
+"""Matches along epipolar lines are the true ones, wherever the cameras are relative to each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unit(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def two_views(turn: np.ndarray, move: np.ndarray, flat: bool = False) -> tuple[Alike, Alike, np.ndarray]:
-    """Two photos of SEEN points, as many others each that the other lacks, and the true matches (M, 2)."""
+    """Two photos with SEEN common points, as many others in each that the other lacks, and the true matches (M, 2)."""
     rng = np.random.default_rng(4)
     depth = np.full(SEEN, 30.0) if flat else rng.uniform(20, 45, SEEN)
     points = np.column_stack([rng.uniform(-18, 18, SEEN), rng.uniform(-13, 13, SEEN), depth])
@@ -82,7 +82,7 @@ def test_what_was_planted_is_found_from_a_few_matches(name: str, known: bool) ->
 
 
 def test_a_plane_is_matched_without_knowing_the_camera() -> None:
-    """Its fundamental matrix is open; the homography is not."""
+    """Its fundamental matrix is undetermined; the homography is not."""
     first, second, true = two_views(rotation([0, 0, 1], 12), np.array([5.0, 2, 0]), flat=True)
     geometry = match_two(first, camera(known=False), second, camera(known=False))
     assert geometry is not None
@@ -101,7 +101,7 @@ def test_nearest_both_ways_is_the_ratio_test_in_both_photos() -> None:
     rng = np.random.default_rng(1)
     first = unit(rng, 300)
     second = first[rng.permutation(300)] + 0.09 * rng.normal(size=first.shape).astype(np.float32)
-    second[:40] = second[40:80]  # what is there twice matches nothing
+    second[:40] = second[40:80]  # features that occur twice match nothing
     second /= np.linalg.norm(second, axis=1, keepdims=True)
     distances = 2 - 2 * first.astype(np.float64) @ second.astype(np.float64).T
     expected = []
@@ -115,7 +115,7 @@ def test_nearest_both_ways_is_the_ratio_test_in_both_photos() -> None:
 
 
 def test_a_rival_stands_elsewhere_in_the_photo() -> None:
-    """Descriptors of one place, which SIFT finds in several directions, are no rivals of each other."""
+    """Descriptors at the same place, which SIFT finds with several orientations, are no rivals of each other."""
     rng = np.random.default_rng(2)
     descriptors = root_sift(rng.uniform(0, 1, (400, 128)).astype(np.float32) ** 3)
     descriptors[1], descriptors[3] = descriptors[0], descriptors[2]

@@ -1,4 +1,4 @@
-"""Calibration and undistortion on models whose truth is known (COLMAP's own synthetic scenes)."""
+"""Calibration and undistortion of models with known truth (COLMAP's own synthetic scenes)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tests.unit.sfm.models import add_tracks
 
 
 def nadir_flight(focal: float, tilt: float = 0.0, seed: int = 0) -> pycolmap.Reconstruction:
-    """Twelve photos down on rolling ground, a tenth of a pixel of noise, the camera shaking by `tilt` degrees.
+    """Twelve photos straight down of rolling ground, with a tenth of a pixel of noise, the camera tilted at random
+    with a standard deviation of `tilt` degrees.
 
-    Without any tilt, focal length and height over ground cannot be told apart at all.
+    Without any tilt, focal length and height above ground cannot be distinguished at all.
     """
     rng = np.random.default_rng(seed)
     model = pycolmap.Reconstruction()
@@ -120,7 +121,7 @@ def test_oblique_photos_give_away_the_principal_point() -> None:
 
 
 def test_a_short_ring_that_looks_down_alike_keeps_the_principal_point() -> None:
-    """There a shifted one is the same as cameras that pitch a little more."""
+    """There, a shifted principal point looks the same as cameras with a slightly different pitch."""
     rng = np.random.default_rng(3)
     model = pycolmap.Reconstruction()
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 830, 1200, 900)
@@ -149,7 +150,7 @@ def test_a_short_ring_that_looks_down_alike_keeps_the_principal_point() -> None:
 
 @pytest.mark.parametrize(("width", "loses"), [(800, True), (3200, False)])
 def test_observations_that_stand_out_are_left_out(width: int, loses: bool) -> None:
-    """Two pixels are far for a photo that features were found in whole, near for one of twice that size."""
+    """Two pixels are far for a photo whose features were found at full size, near if it was twice that size."""
     model = nadir_flight(700)
     model.camera(1).width = width
     image = model.image(1)

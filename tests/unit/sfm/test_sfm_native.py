@@ -1,4 +1,4 @@
-"""A native step in its own process: its value, its progress, and every way it can end."""
+"""A native step in its own process: its return value, its progress, and every way in which it can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The count of photos over the ground, against what simple flights must give."""
+"""The number of photos that see each place on the ground, compared with what simple flights must give."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_photo_straight_down_shows_its_rectangle() -> None:
 
 
 def test_an_oblique_photo_shows_what_lies_ahead_and_stays_finite() -> None:
-    model = flight([(0.0, 0.0)], pitch_degrees=-30.0)  # its upper edge looks above the horizon
+    model = flight([(0.0, 0.0)], pitch_degrees=-30.0)  # its upper edge is above the horizon
     outline = footprint(model.image(1), model.camera(1))
     assert outline is not None
     assert outline[:, 1].min() == pytest.approx(ALTITUDE / np.tan(np.deg2rad(30) + np.arctan(300 / FOCAL)), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Fits that outliers cannot pull."""
+"""Fits that outliers do not affect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs' models, alike but for the last digits, become the same bytes."""
+"""Models of two runs, which differ only in the last digits, become the same bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 
 def shaken(model: pycolmap.Reconstruction, seed: int) -> pycolmap.Reconstruction:
-    """The model with other last digits, as another run leaves them."""
+    """The model with other last digits, as another run produces them."""
     random = np.random.default_rng(seed)
 
     def off(values: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_models_alike_become_the_same_and_photos_do_not_notice(tmp_path: Path) -
 
 
 def test_a_small_scene_keeps_its_shape(tmp_path: Path) -> None:
-    """Steps follow the scene's size: models without GPS have any unit."""
+    """Steps are proportional to the scene's size: models without GPS have an arbitrary unit."""
     model = flight(lens("SIMPLE_RADIAL", 700.0, -0.05))
     model.transform(pycolmap.Sim3d(1e-6, pycolmap.Rotation3d(np.array([0.0, 0, 0, 1])), np.zeros(3)))
     model.update_point_3d_errors()

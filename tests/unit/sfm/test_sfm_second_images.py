@@ -1,4 +1,4 @@
-"""Thermal pictures, spectral bands, masks, previews and panoramas beside photos: set apart by what their files say."""
+"""Thermal pictures, spectral bands, masks, previews and panoramas beside photos, recognised by their contents."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_much_smaller_pictures_are_thermal_ones_or_previews() -> None:
         "p": Kind.PREVIEW,
     }
     assert by_size({**photos, "half": (2000, 1500), "crop": (4000, 2250)}) == {}
-    assert by_size(dict.fromkeys("abcdef", (640, 512))) == {}  # a thermal flight alone
+    assert by_size(dict.fromkeys("abcdef", (640, 512))) == {}  # a purely thermal flight
     halves = {**dict.fromkeys("tuvwxyz", (640, 512)), **photos}
     assert set(by_size(halves)) == set("tuvwxyz")
 
@@ -105,7 +105,7 @@ def test_a_raw_file_counts_where_the_camera_developed_none(tmp_path: Path) -> No
 
 
 def half_black(size: tuple[int, int]) -> Image.Image:
-    """Black in the left half."""
+    """A picture whose left half is black."""
     shown = np.full(size[::-1], 255, np.uint8)
     shown[:, : size[0] // 2] = 0
     return Image.fromarray(shown)
@@ -116,8 +116,8 @@ def test_masks_are_stored_in_their_photos_size_and_the_others_named(tmp_path: Pa
         "DJI_0001_mask.JPG": encoded(half_black((480, 360)).convert("RGB")),
         "masks/DJI_0002.png": encoded(half_black((240, 180)), "PNG"),
         "DJI_0003_mask.png": encoded(half_black((480, 360)).convert("1"), "PNG"),
-        "DJI_0004_mask.png": encoded(half_black((300, 300)), "PNG"),  # of another shape
-        "DJI_0099_mask.png": encoded(half_black((480, 360)), "PNG"),  # of a photo that is not there
+        "DJI_0004_mask.png": encoded(half_black((300, 300)), "PNG"),  # of another aspect ratio
+        "DJI_0099_mask.png": encoded(half_black((480, 360)), "PNG"),  # of a photo that does not exist
         "DJI_0005_mask.png": b"no picture",
     }
     result = ingested(tmp_path, files)
@@ -157,7 +157,7 @@ def test_the_mask_of_a_turned_photo_is_turned_with_it(tmp_path: Path, drawn: str
 
 @pytest.fixture(scope="module")
 def scene(flight: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run: a flight with a thermal picture more than photos, masks, and the side files of a card."""
+    """One run: a flight with a thermal picture more than photos, masks, and the other files of a memory card."""
     root = tmp_path_factory.mktemp("ml")
     names = [f"DJI_2026050112300{n}_000{n}" for n in range(len(flight.photos))]
     upload = root / "processing" / "input" / "upload"

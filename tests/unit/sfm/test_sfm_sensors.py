@@ -1,4 +1,4 @@
-"""Sensor sizes by camera name, for photos that give their focal length in millimetres alone."""
+"""Sensor sizes by camera name, for photos whose EXIF has the focal length only in millimetres."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_unknown_cameras_have_none(make: str, model: str) -> None:
 
 def test_millimetres_over_the_sensor_are_the_last_resort() -> None:
     assert focal_in_pixels({37386: 8.8}, "", 5472, 3648, lambda: 15.86) == pytest.approx(3650, rel=0.01)
-    # the 35 mm equivalent is the photo's own word
+    # the photo's own 35 mm equivalent
     assert focal_in_pixels({37386: 8.8, 41989: 24}, "", 5472, 3648, lambda: 99.0) == pytest.approx(3648, rel=0.01)
 
 

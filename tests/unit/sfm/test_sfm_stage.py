@@ -52,7 +52,7 @@ def evidence(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def scene(flight: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of one run: the flight, one photo cut off, one photo twice."""
+    """The output of one run: the flight, one truncated photo, one photo twice."""
     root = tmp_path_factory.mktemp("ml")
     first = flight.photos["DJI_8.JPG"]
     upload(root, {**flight.photos, "cut.jpg": first[: len(first) // 2], "sub/copy.jpg": first, "notes.txt": b"hello"})
@@ -175,7 +175,7 @@ def test_cameras_are_where_they_were_metric_and_north_up(scene: Path, flight: An
     assert np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1, 1))).max() < 1.5
     heights = np.array([point.xyz[2] for point in model.points3D.values()])
     assert np.median(heights) == pytest.approx(0, abs=0.3)
-    assert 8 < np.percentile(heights, 99.5) < 13  # the highest block stands 11 m above the ground
+    assert 8 < np.percentile(heights, 99.5) < 13  # the highest block is 11 m above the ground
 
 
 def test_images_are_pinhole_without_exif_and_points_project_where_they_were_seen(scene: Path) -> None:
@@ -307,7 +307,7 @@ def test_sigterm_leaves_soon_with_a_reason_and_no_output(tmp_path: Path, flight:
         text=True,
     )
     assert process.stderr is not None
-    process.stderr.readline()  # the first progress event: it works
+    process.stderr.readline()  # the first progress event: the stage is running
     process.send_signal(signal.SIGTERM)
     start = time.monotonic()
     process.communicate(timeout=60)

@@ -19,7 +19,7 @@ def test_what_a_lens_model_leaves_is_told_from_chance() -> None:
 
 
 def test_parts_with_few_observations_say_nothing() -> None:
-    shares = np.full((MIN_IN_PART, 2), 1.0)  # the rim belongs to the last part
+    shares = np.full((MIN_IN_PART, 2), 1.0)  # the edge belongs to the last part
     residuals = np.tile([3.0, 4.0], (MIN_IN_PART, 1))
     assert _systematic(residuals, shares) == 5.0
     assert _systematic(residuals[1:], shares[1:]) is None

@@ -1,4 +1,4 @@
-"""A similarity by points that are known unequally well."""
+"""A similarity by points whose positions are known with different accuracies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def moved(points: Vector) -> Vector:
 
 
 def uneven(rng: np.random.Generator, count: int) -> Vector:
-    """Covariances (N, 3, 3), vague along some direction by up to twenty times."""
+    """Covariances (N, 3, 3), up to twenty times less accurate along some direction."""
     axes = Rotation.random(count, rng=rng).as_matrix()
     sigmas = np.stack([np.full(count, 0.01), np.full(count, 0.01), rng.uniform(0.01, 0.2, count)], axis=1)
     return np.asarray(np.einsum("nij,nj,nkj->nik", axes, sigmas**2, axes))
@@ -34,7 +34,7 @@ def uneven(rng: np.random.Generator, count: int) -> Vector:
 def test_exact_points_give_the_similarity_whatever_their_weights(count: int, seed: int) -> None:
     points = places(count, seed)
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    if spread[1] < 0.2:  # nearly on one line
+    if spread[1] < 0.2:  # nearly on a line
         return
     covariances = uneven(np.random.default_rng(seed), count)
     scale, rotation, translation = refine_similarity(*START, points, moved(points), covariances)
@@ -45,7 +45,7 @@ def test_exact_points_give_the_similarity_whatever_their_weights(count: int, see
 
 
 def test_points_count_by_how_well_they_are_known() -> None:
-    """Over many surveys of six points, elsewhere is reached clearly better than with all points alike."""
+    """In many surveys of six points, errors elsewhere are clearly smaller than with equal weights."""
     rng = np.random.default_rng(0)
     elsewhere = places(20, 1)
     squares: dict[bool, list[float]] = {True: [], False: []}
@@ -72,7 +72,7 @@ def test_one_point_far_off_moves_the_others_little() -> None:
 
 
 def test_a_place_is_vague_along_its_rays() -> None:
-    """Two rays to a place 30 units below, 3 apart."""
+    """Two rays, 3 units apart, to a place 30 units below."""
     centres = np.array([[-1.5, 0, 30.0], [1.5, 0, 30.0]])
     rays = -centres / np.linalg.norm(centres, axis=1, keepdims=True)
     place, covariance = meet(centres, rays, np.array([1e-3, 1e-3]), np.array([3.0, 2.0, 8.0]))
@@ -86,7 +86,7 @@ def test_a_place_is_vague_along_its_rays() -> None:
 
 
 def test_a_place_scatters_as_its_covariance_says() -> None:
-    """Rays from near and far: a far one is as many radians off, and so more metres."""
+    """Rays from near and far: with the same angular error, a far ray is more metres off."""
     rng = np.random.default_rng(4)
     centres = np.array([[-20.0, 3, 30], [15, -4, 35], [2, 60, 45], [-50, -50, 60.0]])
     exact = -centres / np.linalg.norm(centres, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What photos say in XMP: packets in every form, places with a sign, angles as their makers mean them."""
+"""The XMP of photos: packets in every form, positions with a sign, angles as the makers define them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_what_stands_inside_a_structure_is_found(text: str, block: str) -> None:
 
 
 def test_the_time_for_a_packet_grows_as_its_length() -> None:
-    """A structure that is opened ten thousand times and never closed took hours."""
+    """A structure that was opened ten thousand times and never closed used to take hours."""
 
     def seconds(count: int) -> float:
         xmp = "<drone-skydio:CameraOrientationNED>" * count
@@ -125,10 +125,10 @@ def test_the_time_for_a_packet_grows_as_its_length() -> None:
 
     assert min(seconds(2_000) for _ in range(3)) < 64 * min(
         seconds(125) for _ in range(9)
-    )  # 16 times as long; squared 256
+    )  # 16 times as long; quadratic time would be 256 times
 
 
-# ── places
+# ── positions
 
 
 def place(gps: dict[int, object], xmp: str = "") -> GeoPosition | None:

@@ -1,4 +1,4 @@
-"""Folders of files that preflight takes for photos."""
+"""Folders of files that preflight accepts as photos."""
 
 from pathlib import Path
 

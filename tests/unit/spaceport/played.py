@@ -1,4 +1,4 @@
-"""Stages that only play: processes of a line or two, in the folders that the real ones get."""
+"""Stand-in stages: processes of a line or two, in the same folders as the real ones."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ PLAYS = {Stage.SFM: SFM, Stage.TRAINING: TRAINING, Stage.COMPRESSOR: COMPRESSOR}
 
 
 def played(**plays: str) -> dict[str, Image]:
-    """The three images; `sfm`, `training`, `compressor` name another play for one."""
+    """The three images; `sfm`, `training`, `compressor` choose a different stand-in for a stage."""
     chosen = {stage: plays.get(stage.state_key, play) for stage, play in PLAYS.items()}
     return {stage.value: ProcessImage((sys.executable, "-c", PRELUDE + play)) for stage, play in chosen.items()}

@@ -1,4 +1,4 @@
-"""The command as it is typed: exit codes, the one line of JSON, words for people, 80 columns."""
+"""The command as typed: exit codes, the one line of JSON, text for people, 80 columns."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_cloud_commands_are_those_of_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "main", lambda: 7)
     monkeypatch.setattr(down, "main", lambda: 8)
-    assert main(["cloud", "up"], tmp_path) == WRONG_USE  # no template there: not a checkout
+    assert main(["cloud", "up"], tmp_path) == WRONG_USE  # there is no template, so it is not a checkout
     (tmp_path / "template.yaml").touch()
     assert (main(["cloud", "up"], tmp_path), main(["cloud", "down"], tmp_path)) == (7, 8)
 

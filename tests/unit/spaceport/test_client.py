@@ -1,4 +1,4 @@
-"""The Python client against a server on loopback that plays the API: what is repeated, what is not, what is raised."""
+"""The Python client with a server on loopback that plays the API: what is repeated, what is not, what is raised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Api:
-    """`plan`: for each `METHOD /path` the answers to give in turn, the last one again and again: (status, body)."""
+    """`plan`: for each `METHOD /path` the answers to give in turn, the last one repeatedly: (status, body)."""
 
     def __init__(self) -> None:
         self.plan: dict[str, list[tuple[int, Any]]] = {}
@@ -53,7 +53,7 @@ def api() -> Iterator[Api]:
         do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base class has these names
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Logs nothing."""
 
     with serving(Handler) as played.url:
         yield played
@@ -91,7 +91,7 @@ def test_an_upload_sends_each_missing_part_once_and_starts_the_job(api: Api, cli
     assert json.loads(api.calls[0][1]) == {"fileName": "Wiese.zip", "bytes": 10, "options": options}
     assert [body for route, body, _ in api.calls if route.startswith("PUT")] == [b"aaaa", b"bbbb", b"bbbb", b"cc"]
     assert shares == [0.4, 0.8, 1.0]
-    assert "authorization" not in api.calls[1][2]  # the token is the API's, not the store's
+    assert "authorization" not in api.calls[1][2]  # the token is for the API, not for S3
 
 
 @pytest.mark.parametrize("guide", ["README.md", "docs/api.md"])
@@ -190,9 +190,9 @@ def test_what_begins_something_anew_is_not_repeated_after_a_doubtful_answer(
     with pytest.raises(ApiError):
         client.start("s3://b/k")
     assert api.routes == ["POST /start-job"]
-    assert client.rerun("a", "3dgs", key="k", quality="high") == "a-r2"  # its key makes a repetition the same
+    assert client.rerun("a", "3dgs", key="k", quality="high") == "a-r2"  # the same key: the same rerun
     assert api.calls[-1][2]["idempotency-key"] == "k"
-    assert client.stop("a")  # refused before it was looked at
+    assert client.stop("a")  # refused before it was handled
     assert slept == [2.0, 2.0]
 
 

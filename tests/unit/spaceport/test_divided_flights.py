@@ -89,7 +89,7 @@ def test_a_flight_in_blocks_is_delivered_as_one_scene(
     assert outcome.error is None
     assert outcome.folder is not None
     assert (outcome.folder / "scene.sog").read_text() == "splat of coarse, splat of 1, splat of 2"
-    # 0.01 and 0.001 of squared error over as many pixels
+    # squared errors of 0.01 and 0.001 over equal numbers of pixels
     assert outcome.metrics["psnr"] == pytest.approx(22.596, abs=0.01)
     training = [event for event in seen if event.stage == Stage.TRAINING]
     shares = [event.progress for event in training]

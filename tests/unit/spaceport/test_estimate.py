@@ -1,4 +1,4 @@
-"""The time that a run still takes: a range that holds the truth, narrows, and learns."""
+"""The estimated time left of a run: a range that contains the truth, narrows, and is learnt from earlier runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def estimate(paces: PaceFile, photos: float = 20) -> Estimate:
 def play(
     told: Estimate, seconds: dict[Stage, float], paces: PaceFile | None = None
 ) -> list[tuple[float, float, float]]:
-    """Run through the stages at an even pace; the time really left beside each range."""
+    """Runs through the stages at an even pace; returns the time really left beside each range."""
     now, total, seen = 0.0, sum(seconds.values()), []
     for stage, taken in seconds.items():
         told.start(stage, now)
@@ -58,7 +58,7 @@ def test_a_slow_machine_shows_after_the_first_stage(tmp_path: Path) -> None:
 
 
 def test_a_slow_first_stage_does_not_slow_down_what_was_learnt_here(tmp_path: Path) -> None:
-    """The learnt pace is this machine's own already."""
+    """The learnt pace is already that of this machine."""
     learnt = estimate(PaceFile(tmp_path / "paces.json"))
     learnt.paces[Stage.TRAINING] = Pace(waiting=0, per_unit=0.1, usual=1000, runs=1)
     learnt.stages = (Stage.SFM, Stage.TRAINING)

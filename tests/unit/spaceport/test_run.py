@@ -1,4 +1,4 @@
-"""A run of the command line: what it leaves, what it never touches, and how it ends when something goes wrong."""
+"""A run of the command line: what it writes, what it never touches, and how it ends when something goes wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOBODY = Company()
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Six files that preflight takes for photos."""
+    """Six files that preflight accepts as photos."""
     folder = photos_in(tmp_path / "meadow")
     (folder / "notes.txt").write_text("not a photo")
     return folder
@@ -117,7 +117,7 @@ def test_out_of_memory_is_tried_again_with_half_of_the_gaussians(photos: Path, t
 def test_an_attempt_that_ran_out_of_memory_is_not_learnt_as_time_that_the_stage_takes(
     photos: Path, tmp_path: Path
 ) -> None:
-    """The clock moves by what the attempts move it on by, and a trifle with each look at it."""
+    """The attempts advance the clock, and so does each reading of it, by a trifle."""
     looks = itertools.count()
     now = tmp_path / "now"
     now.write_text("0")

@@ -1,4 +1,4 @@
-"""What the command line takes for photos, a scene or a splat, and what it refuses with which code."""
+"""What the command line accepts as photos, a scene or a splat, and what it refuses with which code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_content_says_where_a_job_starts(tmp_path: Path) -> None:
         PipelineStep.COMPRESSION,
     ]
     assert (read_source(photos).photos, read_source(scene).photos, read_source(splat).photos) == (6, 6, 0)
-    assert read_source(scene, Stage.SFM).step is PipelineStep.FULL  # when asked to, its photos alone count
+    assert read_source(scene, Stage.SFM).step is PipelineStep.FULL  # on request, only its photos count
 
 
 def test_a_large_scene_is_cut_into_blocks_unless_one_stage_is_asked_for(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small scenes for hypothesis, among them Gaussians of every awkward kind."""
+"""Small scenes for hypothesis, including Gaussians of every awkward kind."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_gaussians(kinds: list[str], seed: int, degree: int = 3) -> Gaussians:
 
 
 def make_camera() -> Camera:
-    """Off-centre principal point, unequal focal lengths, turned and away from the origin."""
+    """Off-centre principal point, unequal focal lengths, rotated and away from the origin."""
     a, b = 0.4, -0.7
     rotation = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]) @ np.array(
         [[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]

@@ -45,7 +45,7 @@ def test_values_agree_with_the_twin(kinds: list[str], seed: int) -> None:
     lists = tile_lists(flat.footprints, flat.depths, WIDTH, HEIGHT)
     image, transmittance = blend(flat, lists, BACKGROUND, WIDTH, HEIGHT)
     _, expected, alpha = run_twin(flat)
-    # a pixel on the very threshold of alpha may fall on either side of it in float32
+    # a pixel exactly at the threshold of alpha may be on either side of it in float32
     off = np.abs(image - expected.detach().numpy()).max(axis=2) > 1e-5
     assert off.mean() < 2e-3
     np.testing.assert_allclose(image, expected.detach(), atol=0.01)
@@ -62,7 +62,7 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, with_alpha: 
     rng = np.random.default_rng(seed)
     g_image = rng.normal(size=image.shape).astype(np.float32)
     g_alpha = rng.normal(size=transmittance.shape).astype(np.float32) * np.float32(with_alpha)
-    # leave out the pixels where the two lie on different sides of a threshold: the function itself jumps there
+    # leaves out pixels where the two are on different sides of a threshold, at which the function itself jumps
     same = np.abs(image - expected.detach().numpy()).max(axis=2) < 1e-5
     g_image *= same[..., None]
     g_alpha *= same
@@ -75,7 +75,7 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, with_alpha: 
     for name, value, reference in zip(("centres", "conics", "colours", "opacities"), parts, wanted, strict=True):
         expected_gradient = reference.numpy()
         largest = np.abs(expected_gradient).max(initial=0)
-        # float32: an opacity near 0.999 divides the transmittance that is carried back by 0.001
+        # float32: an opacity near 0.999 divides the back-propagated transmittance by 0.001
         assert np.abs(value - expected_gradient).max(initial=0) <= 3e-5 * (largest + 1), name
 
 

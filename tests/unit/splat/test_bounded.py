@@ -1,4 +1,4 @@
-"""The cache that bytes bound, choosing evenly, and logits."""
+"""The cache limited by bytes, evenly spaced choice, and logits."""
 
 from __future__ import annotations
 

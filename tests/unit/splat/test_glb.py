@@ -1,4 +1,4 @@
-"""GLB files, read back as the extension's specification says."""
+"""GLB files, read back by the extension's specification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sixteen lanes at once compute what numpy computes element by element."""
+"""Sixteen lanes at once give what numpy computes element by element."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., None])
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """By numba, with the function's own type; not kept on disk, as the project's kernels are."""
+    """Compiled by numba with the function's own type, but, unlike the project's kernels, not cached on disk."""
     made: Kernel = cast(Callable[[Kernel], Kernel], numba.njit)(kernel)
     return made
 

@@ -29,7 +29,8 @@ def matrices(flat: Projected) -> tuple[np.ndarray, np.ndarray]:
 
 
 def twin_jacobian(flat: Projected) -> np.ndarray:
-    """Of the picture (H·W·3) by each Gaussian's centre, conic, opacity and one channel's colour: (N, 7, H·W·3)."""
+    """The Jacobian of the picture (H·W·3) by each Gaussian's centre, conic, opacity and one channel's colour: (N, 7,
+    H·W·3)."""
     inputs = [leaf.detach() for leaf in twin_inputs(flat)]
     depths, background = torch.tensor(flat.depths), torch.tensor(BACKGROUND, dtype=torch.float64)
 
@@ -58,7 +59,7 @@ def test_matrices_agree_with_the_twins_jacobian(kinds: list[str], seed: int) -> 
     wanted = np.einsum("nip,njp->nij", jacobian[:, :6], jacobian[:, :6])
     for i in range(len(found)):
         scale = np.sqrt(np.outer(np.diag(wanted[i]), np.diag(wanted[i]))) + 1e-6
-        # a pixel on the very threshold of alpha may fall on either side of it in float32
+        # a pixel exactly at the threshold of alpha may be on either side of it in float32
         assert np.abs(found[i] - wanted[i]).max() <= 0.02 * np.abs(wanted[i]).max() + 1e-4, kinds[i]
         assert np.abs((found[i] - wanted[i]) / scale).max() <= 0.05, kinds[i]
         assert weights[i] == pytest.approx(np.square(jacobian[i, 6]).sum(), rel=0.02, abs=1e-4)

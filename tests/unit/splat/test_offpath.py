@@ -1,4 +1,4 @@
-"""A splat against the surfaces that photos agree on, from where no photo was taken."""
+"""A splat compared with the surfaces on which photos agree, from where no photo was taken."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_fog_and_holes_and_wrong_colours_lower_the_match() -> None:
     assert good.psnr > 30
     high, _ = squares(1.5, 0.5)
     before = good
-    for opacity in (0.05, 0.2, 0.6):  # a grey veil, ever denser
+    for opacity in (0.05, 0.2, 0.6):  # a grey veil of increasing density
         veiled = together(solid, splat(high, np.full((len(high), 3), 0.5), opacity, 0.5))
         found = match_off_path(veiled, surfaces, cameras)
         assert found is not None
@@ -93,7 +93,7 @@ def test_contrast_to_error_is_the_same_of_a_pale_scene_whose_errors_are_as_pale(
     normals = np.tile(UP, (len(points), 1))
     cameras = look_around(points, 9.0, UP)
     found = []
-    for share in (1.0, 0.5):  # of the contrast
+    for share in (1.0, 0.5):  # share of the contrast that is left
         given = 0.5 + share * (colours - 0.5)
         match = match_off_path(
             splat(points, 0.5 + 0.6 * (given - 0.5), 0.97), Surfaces(points, normals, given), cameras

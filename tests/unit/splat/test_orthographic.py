@@ -1,4 +1,4 @@
-"""A splat from straight above against a float64 twin, and where rays meet it."""
+"""A splat from straight above compared with a float64 twin, and the depths at which rays meet it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def some(seed: int, count: int = 12, degree: int = 3) -> Gaussians:
 
 
 def twin(g: Gaussians) -> tuple[np.ndarray, np.ndarray]:
-    """Colour (h, w, 3) and transmittance (h, w) by the formulas themselves."""
+    """Colour (h, w, 3) and transmittance (h, w), directly by the formulas."""
     rotation = rotation_matrices(torch.tensor(g.quats, dtype=torch.float64)).numpy()
     covariance = np.einsum("nij,nj,nkj->nik", rotation, np.exp(2 * g.scales.astype(np.float64)), rotation)
     basis = harmonics(torch.tensor([[0.0, 0, -1]], dtype=torch.float64)).numpy()[0]
@@ -94,7 +94,7 @@ def test_a_camera_far_above_sees_the_same() -> None:
 
 
 def sheet(height: float, opacity: float) -> Gaussians:
-    """A level sheet at one height that covers the map."""
+    """A level sheet that covers the map."""
     x, y = (part.ravel() for part in np.meshgrid(np.arange(-3, 3, 0.1), np.arange(-3, 3, 0.1)))
     count = len(x)
     return Gaussians(

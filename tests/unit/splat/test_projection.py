@@ -92,7 +92,7 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int)
     leaves, flat = run_twin(gaussians, camera, degree)
     rng = np.random.default_rng(seed)
     seen = torch.from_numpy(kernel.depths > 0)
-    # gradients as blending would give them: large where a Gaussian covers much, so by the covariance's own size
+    # gradients as blending would give them: large where a Gaussian covers much, so scaled by the covariance's size
     size = torch.sqrt(torch.diagonal(flat.covariances.detach(), dim1=1, dim2=2).amax(dim=1))
     weights = [rng.normal(size=(len(kinds), n)).astype(np.float32) for n in (2, 3, 3, 1)]
     weights[1] *= (size.numpy()[:, None] ** 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Arrays on a shelf keep their values and take no memory that the operating system cannot have back."""
+"""Arrays on a shelf keep their values and use only memory that the operating system can reclaim."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_is_kept_is_no_memory_of_the_process() -> None:
 
 
 def anonymous() -> int:
-    """Bytes of this process that lie in no file."""
+    """Bytes of this process that belong to no file."""
     (line,) = [line for line in SMAPS.read_text().splitlines() if line.startswith("Anonymous:")]
     return 1024 * int(line.split()[1])
 

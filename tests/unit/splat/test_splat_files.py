@@ -1,4 +1,4 @@
-"""Names in customers' files lead nowhere but below their folder, and documents are bounded."""
+"""Names in customers' files never lead out of their folder, and documents are limited in size."""
 
 from __future__ import annotations
 

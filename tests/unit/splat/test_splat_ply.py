@@ -1,4 +1,4 @@
-"""PLY files: the INRIA layout to the letter, and what malformed files get."""
+"""PLY files: the exact INRIA layout, and how malformed files are refused."""
 
 from __future__ import annotations
 

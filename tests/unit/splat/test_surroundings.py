@@ -1,4 +1,4 @@
-"""Ground and sky beyond the photos: what a ray sees, where photos saw, and the file that says so."""
+"""Ground and sky beyond the photos: what a ray sees, which area the photos saw, and the file that describes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUND, HORIZON, ZENITH = np.array([0.3, 0.35, 0.2]), np.array([0.8, 0.82, 0.84]
 
 
 def square(up: np.ndarray = UP, ground: float = 2.0) -> Surroundings:
-    """A footprint of 20 by 20, its ground 2 high, seen up to 8."""
+    """A footprint of 20 by 20, its ground at height 2, seen up to height 8."""
     footprint = footprint_of(
         np.array([(x, y, z) for x in (-10, 0, 10) for y in (-10, 0, 10) for z in (ground, 8)], np.float64), [], UP
     )
@@ -46,7 +46,7 @@ def rotation_to(up: np.ndarray) -> np.ndarray:
 
 
 def along(direction: tuple[float, float, float], eye: tuple[float, float, float] = (0, 0, 12)) -> np.ndarray:
-    """The colour of the middle of a picture that looks this way."""
+    """The colour at the middle of a picture in this viewing direction."""
     camera = look_at(eye, np.add(eye, direction), UP, width=3, height=3)
     middle: np.ndarray = background(square(), camera)[1, 1]
     return middle
@@ -108,10 +108,10 @@ def test_the_sky_runs_from_the_horizon_to_the_zenith() -> None:
 def test_the_horizon_is_level_whatever_is_up(up: tuple[float, float, float]) -> None:
     axis = np.array(up, np.float64)
     side = rotation_to(axis)[:, 0]
-    eye = 5 * axis + 40 * side  # beside the shade
+    eye = 5 * axis + 40 * side  # beside the shaded area
     camera = look_at(eye, eye + side, axis, width=64, height=48)
     picture = background(square(axis), camera)
-    assert np.ptp(picture, axis=1).max() < 0.05  # a row is nearly of one colour
+    assert np.ptp(picture, axis=1).max() < 0.05  # a row has nearly the same colour throughout
     brightness = picture.mean(axis=2).mean(axis=1)
     assert brightness[0] > 0.6
     assert brightness[-1] < 0.5
@@ -146,7 +146,7 @@ def test_a_footprint_is_where_three_photos_look_without_outliers() -> None:
         for x in (-6, 0, 6) for y in (-6, 0, 6)
     ]  # fmt: skip
     found = footprint_of(points, cameras, UP)
-    # each sees 10 by 10, 6 from the next: three or more see places 1 to 5 off in both directions
+    # each sees 10 by 10, at a distance of 6: three or more see places 1 to 5 off in both directions
     reach = np.abs(found.corners[:, :2]).max(axis=0)
     assert reach == pytest.approx([5, 5], abs=0.7)
     assert found.ground == pytest.approx(1, abs=0.1)

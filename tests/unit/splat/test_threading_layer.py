@@ -1,4 +1,4 @@
-"""The threads that kernels run on do not depend on what else is installed."""
+"""The threading layer of the kernels does not depend on what else is installed."""
 
 from __future__ import annotations
 

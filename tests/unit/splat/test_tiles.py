@@ -21,7 +21,7 @@ def projected(kinds: list[str], seed: int, factor: int) -> tuple[Projected, int,
 
 
 def pixels_of(footprint: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Mask (height, width) of pixels that the Gaussian draws."""
+    """Mask (height, width) of the pixels that the Gaussian draws."""
     dx = np.arange(width)[None, :] + 0.5 - footprint[X]
     dy = np.arange(height)[:, None] + 0.5 - footprint[Y]
     sigma = footprint[HALF_A] * dx * dx + footprint[B] * dx * dy + footprint[HALF_C] * dy * dy

@@ -1,4 +1,4 @@
-"""The rasteriser written down slowly and obviously, in float64 torch: what the kernels are held against."""
+"""The rasteriser written slowly and obviously, in float64 torch: the reference for the kernels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def project(
     height: int,
     degree: int,
 ) -> Flat:
-    """EWA projection of raw Gaussians; what lies before the near plane comes out with a depth below it."""
+    """EWA projection of raw Gaussians; the depth of what is in front of the near plane stays below it."""
     rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
     points = means @ rotation.T + translation
     x, y, depth = points.unbind(-1)

@@ -1,4 +1,4 @@
-"""Unpacking a customer's ZIP: what is taken, what is passed over, what is refused and with which code."""
+"""Unpacking a customer's ZIP: what is unpacked, what is skipped, what is refused and with which code."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_size_that_lies_does_not_get_past_the_cap(tmp_path: Path) -> None:
 def test_a_damaged_entry_is_named_and_the_others_survive(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "p.zip", {"bad.jpg": b"A" * 100, "good.jpg": b"B" * 100}, zipfile.ZIP_STORED)
     data = archive.read_bytes()
-    archive.write_bytes(data.replace(b"A" * 100, b"A" * 50 + b"C" * 50))  # no longer its CRC
+    archive.write_bytes(data.replace(b"A" * 100, b"A" * 50 + b"C" * 50))  # no longer matches its CRC
     unpacked = unpack(archive, tmp_path / "out", everything)
     assert unpacked.damaged == ["bad.jpg"]
     assert [file.name for file in unpacked.files] == ["good.jpg"]

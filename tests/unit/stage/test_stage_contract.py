@@ -1,4 +1,4 @@
-"""One stage run: what it reads, what it says while it works, and what it leaves behind however it ends."""
+"""One stage run: what it reads, what it publishes while it works, and what it leaves behind, however it ends."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_gpu_that_breaks_is_the_platforms_fault() -> None:
 def test_a_reason_is_logged_even_where_no_folder_can_be_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As below SageMaker's /opt/ml for any user but root."""
+    """As in SageMaker's /opt/ml for any user but root."""
     root = tmp_path / "ml"
     root.write_text("")
     assert run(root, lambda _context: pytest.fail("must not start")) == 1
@@ -188,7 +188,7 @@ def test_an_accelerators_own_memory_error_is_known_by_name() -> None:
     ],
 )
 def test_memory_that_a_library_of_cudas_lacks_is_memory_too(words: str) -> None:
-    """A retry after OUT_OF_MEMORY trains fewer Gaussians; after INTERNAL it would fail the same way."""
+    """A retry after OUT_OF_MEMORY trains fewer Gaussians; after INTERNAL, it would fail in the same way."""
     assert as_stage_error(RuntimeError(words)).code is ErrorCode.OUT_OF_MEMORY
 
 

@@ -1,4 +1,4 @@
-"""Entries by every method that tools pack with: the same bytes, in bounded chunks, or named as damaged."""
+"""Entries packed by every method that tools use: the same bytes, in chunks of limited size, or reported as damaged."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_what_was_packed_is_unpacked(method: Method, body: bytes) -> None:
 def test_an_entry_about_as_long_as_chunks_is_whole(
     method: Method, chunks: int, more: int, period: int, noise: int
 ) -> None:
-    """Decompressors hold output back when a chunk is full, mostly of what packs well. Chunks of 64 KiB: bzip2 takes
-    half a second to pack three of the real ones."""
+    """Decompressors hold output back when a chunk is full, mostly with highly compressible data. Chunks of 64 KiB are
+    used here: bzip2 takes half a second to pack three of the real ones."""
     size = chunks * SMALL_CHUNK + more
     random = np.random.default_rng(period).bytes(noise)
     body = (random + bytes(n % 251 for n in range(period)) * (size // period + 1))[:size]

@@ -1,4 +1,4 @@
-"""Greys of more than 8 bits: stretched as the plain formula says, in a bounded part of memory."""
+"""Greyscale pictures of more than 8 bits: stretched by the plain formula, with a limited amount of memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 2000  # four million pixels: several bands of rows
 
 def grey(kind: str) -> Image.Image:
     values: NDArray[Any] = np.random.default_rng(3).integers(0, 40_000, (SIDE, SIDE))
-    values[:3] = 0  # a whole band is not like the others
+    values[:3] = 0  # one whole band differs from the others
     return Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[kind]))
 
 
@@ -32,7 +32,7 @@ def test_a_grey_is_stretched_over_its_own_range(kind: str) -> None:
 
 
 def test_a_grey_is_stretched_over_what_is_a_number_in_it() -> None:
-    """Thermal programs write NaN where a picture was cut or not measured."""
+    """Thermal programs write NaN where a picture was cropped or not measured."""
     values = np.asarray(grey("F")).copy()
     values[:300] = np.nan
     values[300:310] = np.inf
@@ -52,7 +52,7 @@ def test_a_mask_is_read_in_its_own_range(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "most"), [("I;16", 16), ("I", 20), ("F", 20)])
 def test_a_large_grey_takes_a_few_bytes_a_pixel(kind: str, most: float) -> None:
-    """Of 250 megapixels, eight at once: as float64 they took 32 bytes each and 64 GB together."""
+    """For pictures of 250 megapixels, eight at a time: as float64, they took 32 bytes per pixel, 64 GB in total."""
     picture = grey(kind)
     tracemalloc.start()
     to_rgb(picture)

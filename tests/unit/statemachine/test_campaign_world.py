@@ -1,4 +1,4 @@
-"""The campaign's virtual time: what is due is done in order, and idle rounds of a schedule are left out."""
+"""The campaign's virtual time: due actions run in order, and idle rounds of a schedule are skipped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_function_that_begins_something_while_others_act_has_its_rounds() -> N
 
     def function() -> None:
         with work.world.function():
-            work.world.others_act()  # a round, which nothing needs yet
+            work.world.others_act()  # a round that is not needed yet
             work._start()
 
     work.world.after(59, function)

@@ -1,4 +1,4 @@
-"""The simulated day of benchmarks/orchestration_day.py against what queueing theory knows."""
+"""The simulated day of benchmarks/orchestration_day.py, compared with queueing theory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_with_machines_for_all_nobody_waits_and_machines_work_as_little_says() -
 
 
 def test_one_machine_with_even_work_keeps_customers_waiting_as_pollaczek_and_khinchine_say() -> None:
-    """M/D/1: mean wait is rho / (2 mu (1 - rho))."""
+    """M/D/1: the mean wait is rho / (2 mu (1 - rho))."""
     work, jobs = 6.0, 10_000
     rho = jobs / DAY * work
     services = {**QUICK, Stage.TRAINING: Service(start=0, work=work, spread=0)}
@@ -59,7 +59,8 @@ def test_the_wave_is_highest_at_noon() -> None:
 
 
 def test_with_one_dispatcher_that_calls_in_turn_machines_stand_idle() -> None:
-    """100,000 jobs a day are 3.5 ends a second, and a Create takes half a second: one by one they do not fit."""
+    """100,000 jobs a day are 3.5 ends a second, and a Create call takes half a second: one after another, they do not
+    fit."""
     busy = {stage: round(0.9 * machines_needed(20_000, stage)) for stage in Stage}
     one, ten = (
         simulate(20_000, busy, dispatchers=n, calls=5) for n in (1, 10)
@@ -70,7 +71,7 @@ def test_with_one_dispatcher_that_calls_in_turn_machines_stand_idle() -> None:
 
 
 def test_what_waits_is_served_by_a_look_round_where_every_event_came_before_it() -> None:
-    """Somebody who comes while the last machine's Create is under way waits, and no end follows."""
+    """A customer who arrives while the last machine's Create call is running waits, and no further end follows."""
     day = simulate(3, dict.fromkeys(Stage, 1), times=[0.0, 0.1, 0.2])
     assert len(day.waits) == 3
     assert day.last_end > 0
@@ -83,7 +84,7 @@ def test_beats_of_all_that_wait_take_their_time_ten_at_once() -> None:
 
 
 def test_a_job_costs_what_its_own_progress_events_make_it_cost() -> None:
-    """One event is two invocations, a write of the item and some reads; by hand, of the list prices."""
+    """An event is two invocations, a write of the item and some reads; computed by hand from the list prices."""
     without = dollars_a_job(11, 31, 2, 10, progress_events=0)
     one = dollars_a_job(11, 31, 2, 10, progress_events=1)
     assert one["eventBridge"] - without["eventBridge"] == pytest.approx(1e-6)

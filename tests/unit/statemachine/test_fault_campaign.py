@@ -1,4 +1,4 @@
-"""Two hundred seeded histories of faults; `make campaign` plays more (tests/campaign)."""
+"""Two hundred seeded histories of faults; `make campaign` runs more (tests/campaign)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.campaign.history import Report, play
 
-# traced they take twice as long, and each line that they reach has a test of its own
+# with coverage they take twice as long, and each line that they reach has a test of its own
 pytestmark = pytest.mark.no_cover
 HISTORIES, GROUPS = 200, 10
 

@@ -1,4 +1,4 @@
-"""The list of injected bugs fits the code, and a sample is found (`python -m tests.campaign.mutants` tries all)."""
+"""The list of injected bugs matches the code, and a sample is found (`python -m tests.campaign.mutants` tries all)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large flight's execution stays within what Step Functions keeps of one: 25,000 events, 256 KiB of data."""
+"""A large flight's execution stays within Step Functions' quotas: 25,000 events, 256 KiB of data."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from tests.campaign.world import Faults
 from tests.support.cloud import ENVIRONMENT
 from tests.support.fakes import MAX_DATA_BYTES
 
-pytestmark = pytest.mark.no_cover  # traced, thousands of events take twice as long
+pytestmark = pytest.mark.no_cover  # with coverage, thousands of events take twice as long
 MAX_EVENTS, MAX_BYTES = 25_000, 65_536
-SEED = 2  # of a history whose customer leaves the upload alone
+SEED = 2  # of a history in which the customer does not touch the upload
 DAY = 86_400.0
 
 
 def flown(monkeypatch: pytest.MonkeyPatch, blocks: int, attempts: int, figures: int, warnings: int) -> Execution:
-    """The execution of a flight of so many blocks and enough money, whose stages report so many figures and
-    warnings as long as any, and the scores of 250 check photos; each block is interrupted but at its last attempt.
-    """
+    """The execution of a flight with this many blocks, on a sufficient budget. Its stages report this many figures and
+    long warnings, and the scores of 250 check photos; each block is interrupted in all attempts but the last."""
     monkeypatch.setitem(ENVIRONMENT, "JOB_BUDGET_DOLLARS", "1000")
     with running_pipeline(SEED, Faults()) as pipeline:
         pipeline.world.large, pipeline.world.blocks = 1.0, (blocks, blocks)

@@ -1,4 +1,4 @@
-"""The committed state machine keeps the promises of docs/contracts.md, read from its definition alone."""
+"""The committed state machine fulfils docs/contracts.md, checked by its definition alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = [STATES["RunCoarse"], BLOCK]  # of a large flight's training
 ANNOUNCEMENTS = {name: state["Parameters"]["Entries"][0] for name, state in states_of(PIPELINE, PUT_EVENTS).items()}
 REFUSED = "Lambda.TooManyRequestsException"
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
-# a processing job has no Spot wait; a training job may wait that long on top of its runtime
+# a processing job has no Spot wait; a training job may wait that long in addition to its runtime
 MAX_STAGE_SECONDS = {
     stage: stage.spec.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0) for stage in Stage
 }
@@ -52,7 +52,7 @@ def test_a_callback_task_notices_lost_heartbeats_before_its_timeout(name: str) -
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_a_task_that_waits_for_a_machine_is_kept_alive_many_times_within_a_heartbeat(name: str) -> None:
-    """A wait for Spot capacity may be hours; watch_runs looks at quiet runs each minute."""
+    """A wait for Spot capacity may take hours; watch_runs checks runs without news every minute."""
     assert CALLBACKS[name]["HeartbeatSeconds"] == 1800 > 5 * QUIET_SECONDS
 
 
@@ -94,7 +94,7 @@ def test_what_is_worth_the_same_again_is_retried_and_nothing_else_that_has_a_cod
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_what_settles_a_stage_is_final_and_every_fault_on_the_way_is_tried_again(name: str) -> None:
-    """Retry is read in its order: States.ALL, which stands last, must find no code left that a stage can end with."""
+    """Retry is read in order: when States.ALL comes, at the end, no code must be left that a stage can end with."""
     *named, last = CALLBACKS[name]["Retry"]
     (final,) = [set(retry["ErrorEquals"]) for retry in named if retry["MaxAttempts"] == 0]
     by_us = {ErrorCode.BUDGET_SPENT, ErrorCode.STALLED, ErrorCode.INTERNAL}
@@ -166,7 +166,7 @@ def test_there_is_one_end_for_success_and_one_for_failure() -> None:
 
 
 def failed_branches() -> list[str]:
-    """Where a failure is certain: after a settled failure, and after a fault of our own."""
+    """The branches in which a failure is certain: after a settled failure, and after a fault of our own."""
     settled = [state["Default"] for state in STATES.values() if state["Type"] == "Choice" and _asks_settlement(state)]
     return [*settled, "UnforeseenFailure", "JobFailed"]
 
@@ -220,7 +220,7 @@ def test_a_job_runs_its_stages_in_order_from_the_first(first: Stage) -> None:
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_every_step_runs_to_the_last_stage(step: PipelineStep) -> None:
-    """So that its first stage says all that the state machine must know of it."""
+    """So the first stage is all that the state machine must know about a step."""
     assert step.stages == tuple(Stage)[-len(step.stages) :]
 
 
@@ -283,7 +283,7 @@ def test_blocks_are_trained_side_by_side_in_this_execution() -> None:
 
 
 def test_no_block_can_fail_the_map() -> None:
-    """AWS fails a Map at its first failed item: the others' tokens die while their machines go on."""
+    """AWS fails a Map at its first failed item: the other items' tokens expire while their machines keep running."""
     assert {state["Type"] for state in ITEM.values()} <= {"Task", "Choice", "Pass"}
     for state in ITEM.values():
         if state["Type"] == "Task":

@@ -1,4 +1,4 @@
-"""postprocess: what the Data Science SDK cannot say is added, and nothing else is touched."""
+"""postprocess: adds what the Data Science SDK cannot express, and changes nothing else."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""RedriveExecution on the real handlers and the real state machine (tests/campaign): what was cut off goes on, and no
-name of a SageMaker job is met twice."""
+"""RedriveExecution with the real handlers and the real state machine (tests/campaign): interrupted work continues, and
+no name of a SageMaker job is used twice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.campaign.world import Faults
 from tests.support.fakes import RUNNING
 
 DAY = 86_400.0
-SEED = 2  # of a history whose customer leaves the upload alone
+SEED = 2  # of a history in which the customer does not touch the upload
 STATES = {"RunSfm": Stage.SFM, "RunTraining": Stage.TRAINING, "RunCompressor": Stage.COMPRESSOR}
 
 
 def stopped_in(pipeline: Pipeline, state: str, after: float = 200) -> str:
-    """A job whose execution was stopped while its SageMaker job of this state ran, and was cleaned up after. `after`:
-    seconds from the state's begin to the stop."""
+    """A job whose execution was stopped while its SageMaker job of this state ran, and was then cleaned up. `after`:
+    seconds from the state's start to the stop."""
     customers = Customers(pipeline)
     stop_at: dict[str, float] = {}
 
@@ -49,7 +49,7 @@ def test_a_stopped_execution_goes_on_with_the_next_attempt(state: str, redrives:
         assert pipeline.machine.executions[job_id].status == "ABORTED"
         for number in range(redrives):
             assert pipeline.machine.redrive(job_id)
-            if number < redrives - 1:  # stopped again before the last
+            if number < redrives - 1:  # stopped again, except before the last
                 pipeline.world.run(pipeline.world.now + 200)
                 pipeline.machine.stop_execution(f"x:{job_id}", "STOPPED", "again")
             pipeline.world.run(pipeline.world.now + 2 * DAY)
@@ -72,7 +72,7 @@ def test_an_execution_that_succeeded_is_not_redriven() -> None:
 def test_a_stopped_map_leaves_nothing_at_work_and_goes_on_where_its_items_were(finished: bool) -> None:
     with running_pipeline(SEED, Faults()) as pipeline:
         pipeline.world.large, pipeline.world.blocks = 1.0, (3, 3)
-        if finished:  # the first block is done before the stop
+        if finished:  # the first block ends before the stop
             enter = pipeline.machines._begin
 
             def begin(run: StageRun) -> None:

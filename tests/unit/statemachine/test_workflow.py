@@ -16,7 +16,8 @@ COMMITTED = ROOT / "statemachine" / "pipeline.asl.json"
 
 @pytest.fixture(scope="module")
 def build_python() -> Path:
-    """The interpreter of the build environment. Without it the test fails: a skipped check protects nobody."""
+    """The interpreter of the build environment. Without it, the test fails instead of being skipped, because a skipped
+    check protects nobody."""
     python = Path(os.environ.get("SPACEPORT_BUILD_PYTHON", ROOT / ".venv-build" / "bin" / "python"))
     if not python.is_file():
         pytest.fail(f"There is no build environment at {python}: run `make setup`.", pytrace=False)
@@ -29,13 +30,13 @@ def run(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
 
 
 def measured() -> list[str]:
-    """Coverage of workflow.py belongs to this test run's: its data file is combined with the others at the end."""
+    """Adds the coverage of workflow.py to this test run's: its data file is combined with the others at the end."""
     if coverage.Coverage.current() is None:
         return []
     return ["-m", "coverage", "run", "--parallel-mode", f"--data-file={ROOT / '.coverage'}"]
 
 
-# the SDK's import takes ten seconds of CPU time: all that is asked of workflow.py is asked of one process
+# the SDK's import takes ten seconds of CPU time, so one process answers all questions
 SCRIPT = """\
 import json, pathlib, sys
 import workflow
@@ -49,8 +50,8 @@ print(json.dumps([committed, stale, workflow.main(["--check"])]))
 
 @pytest.fixture(scope="module")
 def written(build_python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[int], str]:
-    """What `--check` answers of the committed definition, of a stale one and of what was written over it; and what was
-    written."""
+    """The output of `--check` for the committed definition, for a stale one and for the file written over that; and
+    that file."""
     folder = tmp_path_factory.mktemp("statemachine")
     (folder / "script.py").write_text(SCRIPT)
     stale = json.loads(COMMITTED.read_text())

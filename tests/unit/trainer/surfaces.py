@@ -1,4 +1,4 @@
-"""Photos of textured surfaces with exact depth, ray cast: a ground, and a box that stands on it."""
+"""Photos of textured surfaces with exact depth, by ray casting: a ground, and a box on it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from trainer.stereo.geometry import Look, StereoPhoto
 from trainer.stereo.settings import SETTINGS, StereoSettings
 
 WIDTH, HEIGHT = 240, 180
-BOX = (0.25, 0.2)  # half its side, and its height
+BOX = (0.25, 0.2)  # half of its side, and its height
 
 
 @dataclass(frozen=True)
 class Cast:
-    """A picture (h, w, 3) 0..255 and the depth (h, w) of what it shows, inf for nothing."""
+    """A picture (h, w, 3) 0..255 and the depth (h, w) of what it shows, inf if it shows nothing."""
 
     picture: NDArray[np.uint8]
     depth: NDArray[np.float64]
 
 
 def texture(place: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """Grey 0..1 of places (N, 2) within 3 units: noise of several sizes, smooth enough to be sampled."""
+    """Grey values 0..1 of places (N, 2) within 3 units: noise of several sizes, smooth enough to be sampled."""
     rng = np.random.default_rng(seed)
     value = np.zeros(len(place))
     for cells, weight in ((12, 0.5), (40, 0.3), (120, 0.2)):
@@ -36,7 +36,7 @@ def texture(place: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
 
 
 def cast(camera: Camera, box: bool = False) -> Cast:
-    """The ground z = 0 and, if asked, the box, seen by `camera`; four rays a pixel."""
+    """The ground z = 0 and, on request, the box, seen by `camera`; four rays per pixel."""
     pictures, depth = [], np.zeros(0)
     for dx, dy in ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75), (0.5, 0.5)):
         x, y = np.meshgrid(np.arange(camera.width) + dx, np.arange(camera.height) + dy)
@@ -73,7 +73,7 @@ def _hit(
 
 
 def grid(rows: int, columns: int, step: float = 0.25, height: float = 1.0, size: float = 1.0) -> list[Camera]:
-    """Cameras that look straight down from a grid about the origin; every length times `size`."""
+    """Cameras in a grid about the origin that look straight down; every length is multiplied by `size`."""
     cameras = []
     for row in range(rows):
         for column in range(columns):
@@ -93,7 +93,7 @@ def photographed(
     masks: list[NDArray[np.bool_] | None] | None = None,
     settings: StereoSettings = SETTINGS,
 ) -> list[StereoPhoto]:
-    """The casts as stereo wants them, all levels at full size; each photo observes the points in its picture."""
+    """The casts in stereo's format, all levels at full size; each photo observes the points in its picture."""
     photos = []
     for index, (camera, shot) in enumerate(zip(cameras, casts, strict=True)):
         pixels, depths = camera.project(points)

@@ -19,7 +19,7 @@ from trainer.backdrop import Backdrop
 from trainer.farfield import FarField
 
 WIDTH, HEIGHT = 96, 72
-BOUNDLESS = FarField(np.array([0.0, 0.0, 1.0]), np.inf, np.eye(3))  # nothing hangs in the air
+BOUNDLESS = FarField(np.array([0.0, 0.0, 1.0]), np.inf, np.eye(3))  # no place is in the air
 BEHIND = (0.2, 0.5, 0.8)  # the colour of `PlainBackdrop`
 
 
@@ -44,7 +44,7 @@ class SyntheticScene:
 
 
 def make_truth(origin: tuple[float, float, float] = (0, 0, 0), size: float = 1.0, count: int = 500) -> Gaussians:
-    """A patch of ground of side 2 · `size`, coloured by place, with some height."""
+    """A patch of ground with sides of 2 · `size`, coloured by position, with some height."""
     rng = np.random.default_rng(1)
     plane = rng.uniform(-1, 1, (count, 2))
     height = 0.15 * np.sin(3 * plane[:, 0])
@@ -81,7 +81,7 @@ def make_scene(
 
 
 def write_model(folder: Path, cameras: dict[str, Camera], points: np.ndarray, colours: np.ndarray) -> None:
-    """COLMAP's three files: one PINHOLE camera a photo, every point seen by every photo."""
+    """COLMAP's three files: one PINHOLE camera per photo, every point seen by every photo."""
     folder.mkdir(parents=True, exist_ok=True)
     identifiers = range(1, len(cameras) + 1)
     with (folder / "cameras.bin").open("wb") as stream:

@@ -1,4 +1,4 @@
-"""The device of a training job: the one that its image was built for, or GPU_UNAVAILABLE."""
+"""The device of a training job: the one for which its image was built, or GPU_UNAVAILABLE."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_gpu_is_tried_by_a_picture_and_its_gradient(monkeypatch: pytest.Monkey
 def test_a_package_that_gsplat_misses_is_a_fault_at_the_start_and_not_at_the_first_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """gsplat imports the loader of its kernels late, and that imports more than the kernels do."""
+    """gsplat imports its kernel loader late, and that imports more than the kernels need."""
     pytest.importorskip("gsplat")
     monkeypatch.setitem(sys.modules, "gsplat.csrc", ModuleType("gsplat.csrc"))
     monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", None)

@@ -73,7 +73,7 @@ def test_what_is_transparent_shows_it_and_learns_from_it() -> None:
     image.sum().backward()
     gradient = seen["opacities"].grad
     assert gradient is not None
-    assert float(gradient[0]) < 0  # a grey Gaussian before bright ground darkens the picture
+    assert float(gradient[0]) < 0  # a grey Gaussian in front of bright ground darkens the picture
 
 
 def test_photos_are_trained_on_and_scored_over_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a customer can send that cannot be trained on ends at once, by its code and with nothing left behind."""
+"""A customer's scene that cannot be trained ends at once, with its code and without output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.stage import result_folder, train_scene
 
 
 def rewrite(scene: Path, photos: int, points: Callable[[np.ndarray], np.ndarray] = lambda points: points) -> None:
-    """The scene's model with its first `photos` cameras and with other points."""
+    """Replaces the scene's model by one with its first `photos` cameras and with other points."""
     model = read_model(scene / "sparse" / "0")
     cameras = {image.name: image.camera for image in model.images[:photos]}
     positions = points(model.points.positions)
@@ -97,7 +97,8 @@ def test_a_few_nan_points_among_good_ones_are_left_out(tmp_path: Path) -> None:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A scene in a ZIP's place, whose first photo the model calls by a path to a picture outside images/."""
+    """A scene in place of a ZIP's contents, in which the model names the first photo by a path to a picture outside
+    images/."""
     scene = tmp_path / "input" / "data" / "scene"
     make_scene(scene)
     shutil.copyfile(scene / "images" / "000001.png", tmp_path / "secret.png")

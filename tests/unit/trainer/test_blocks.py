@@ -1,4 +1,5 @@
-"""A large flight in blocks: photos cut exactly, none trained that another block holds out, the coarse model behind."""
+"""A large flight in blocks: photos cropped exactly, no photo trained on that another block holds out, the coarse model
+behind."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def of_all(scene: Path, listed: dict[str, BlockPhoto]) -> Listed:
 
 
 def give(scene: Path, block: BlockName, channel: Path) -> None:
-    """Copy what of `scene` a part of the flight is given."""
+    """Copies the input of a part of the flight from `scene`."""
     listed = json.loads(
         (scene / ("coarse" if block == "coarse" else f"blocks/{block:02d}") / "photos.json").read_text()
     )
@@ -238,7 +239,7 @@ def test_steps_and_gaussians_asked_for_are_shared_out(scene: Path, plan: BlockPl
         own = part.load(scene, WIDTH, HOLD_OUT_FIRST)
         assert isinstance(part.name, int)
         delivered = part.delivers(own.positions).mean()
-        assert 0.5 < delivered < 1  # the rest are the margin's
+        assert 0.5 < delivered < 1  # the rest belong to the margin
         given = part.options(asked, own)
         assert (given.max_gaussians or 0) * delivered == pytest.approx(100_000 * plan.block(part.name).weight, rel=1e-3)
         assert given.training_steps == round(1000 * len(part.photos) / 16)
@@ -299,7 +300,7 @@ def test_a_block_is_trained_from_its_own_model_as_from_the_flights(
 
 
 def test_all_parts_of_a_flight_far_from_its_origin_are_about_one_place(scene: Path, tmp_path: Path) -> None:
-    """By their own points they would be about places of their own, and their splats could not be joined."""
+    """If each part were centred by its own points, their splats could not be joined."""
     document = json.loads((scene / "blocks.json").read_text())
     for name in ("coarse", 1, 2):
         give(scene, name, tmp_path)

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or passed over."""
+"""Checkpoints: read if complete, otherwise skipped."""
 
 from __future__ import annotations
 

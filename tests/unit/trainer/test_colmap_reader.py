@@ -1,4 +1,4 @@
-"""The reader of COLMAP's binary files, against a writer of our own and against COLMAP's."""
+"""The reader of COLMAP's binary files, with files from a writer of our own and from COLMAP's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Growing and pruning, with the optimiser's state in step."""
+"""Growing and pruning, with the optimiser's state kept consistent."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_split_is_along_the_longest_axis_and_shortens_it_alone() -> None:
 
 
 def test_two_halves_look_like_the_whole() -> None:
-    """Along the axis, alpha of both halves of an opaque Gaussian stays within a quarter of the whole's."""
+    """Along the axis, the alpha of both halves of an opaque Gaussian is within a quarter of the whole's."""
     x = np.linspace(-3, 3, 601)
     halves = [np.exp(-0.5 * ((x - side * RULES.half_offset) * RULES.half_shrink) ** 2) for side in (-1, 1)]
     together = 1 - (1 - halves[0]) * (1 - halves[1])
@@ -98,7 +98,7 @@ def test_a_scene_over_the_cap_does_not_grow() -> None:
 
 
 def test_adam_goes_on_for_those_that_stay() -> None:
-    """Two steps with a refinement between equal two steps without, for Gaussians that stay."""
+    """For Gaussians that stay, two steps with a refinement in between equal two steps without."""
     plain, refined = make_splats(4), make_splats(4)
     refine(refined, pulled([0, 0, 0, 1.0]), 5, RULES)
     for splats in (plain, refined):

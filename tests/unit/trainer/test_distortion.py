@@ -1,4 +1,4 @@
-"""Distorted photos become what a pinhole would have taken: the models are COLMAP's, and straight lines straight."""
+"""Distorted photos become pinhole photos: the models are COLMAP's, and straight lines are straight."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_terms_of_zero_are_no_distortion() -> None:
 
 
 def test_rays_beyond_the_fold_are_not_shown() -> None:
-    distortion = Distortion(False, (-0.3,))  # the radius grows up to 1 / sqrt(0.9)
+    distortion = Distortion(False, (-0.3,))  # the radius grows only up to 1 / sqrt(0.9)
     assert np.isnan(distortion.applied(np.array([[1.2, 0.0]]))).all()
     assert np.isfinite(distortion.applied(np.array([[1.0, 0.0]]))).all()
 
@@ -61,7 +61,7 @@ def test_a_picture_is_straightened(terms: tuple[float, float]) -> None:
     camera, distortion = camera_of(), Distortion(False, terms)
     pinhole = pinhole_in_place(camera, distortion)
     rows, columns = np.mgrid[0:300, 0:400] + 0.5
-    # what the distorted photo shows of a pattern that is smooth in the ideal picture, by inverting the model
+    # the distorted photo of a pattern that is smooth in the ideal picture, by inverting the model
     ideal = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy], axis=-1).reshape(-1, 2)
     rays = ideal.copy()
     for _ in range(60):
@@ -78,7 +78,7 @@ def test_a_picture_is_straightened(terms: tuple[float, float]) -> None:
 
 
 def as_text(folder: Path, model: str, terms: str) -> None:
-    """The scene's model in text, its cameras of another kind."""
+    """The scene's model as text, with cameras of another model."""
     sparse = folder / "sparse/0"
     found = pycolmap.Reconstruction(sparse)
     for path in sparse.iterdir():

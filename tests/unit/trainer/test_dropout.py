@@ -1,4 +1,4 @@
-"""Gaussians left out while training."""
+"""Gaussians that are dropped at random while training."""
 
 from __future__ import annotations
 

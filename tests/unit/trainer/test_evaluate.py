@@ -1,4 +1,4 @@
-"""Pictures compared with photos: the perceptual figure follows edges, and only those that are shown."""
+"""Pictures compared with photos: the perceptual figure follows edges, and only where the photo is not masked."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_brighter_all_over_is_not_seen_as_lost_edges() -> None:
 
 
 def test_it_is_the_deviation_of_the_similarity_of_edges() -> None:
-    # a step in luminance of the photo that the picture lacks: known by hand at half the size
+    # a step in the photo's luminance that the picture lacks; computed by hand at half the size
     photo = np.zeros((8, 12, 3), np.float32)
     photo[:, 6:] = 0.5
     edges = np.zeros((4, 6))
-    edges[:, 2:4] = 127.5  # Prewitt's columns of three thirds, on both sides of the step
+    edges[:, 2:4] = 127.5  # Prewitt's kernel, columns of three thirds, on both sides of the step
     expected = (170 / (edges**2 + 170)).std()
     assert gmsd(np.zeros_like(photo), photo) == pytest.approx(expected, rel=1e-6)
 

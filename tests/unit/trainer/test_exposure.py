@@ -1,4 +1,4 @@
-"""Exposures: gains are found where photos agree, do not drift along a long flight, and are 1 where nothing is known."""
+"""Exposures: gains are found where photos agree, do not drift along a long flight, and are 1 if nothing is known."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ Log = NDArray[np.float64]
 def chain(
     logs: Log, bias: float, rng: np.random.Generator, vignetting: float = 0.0, rows: int = 1, sunside: float = 0.0
 ) -> Pairs:
-    """What the pairs of a flight with log gains (photos,) say: `rows` strips flown to and fro, a fifth of the picture
-    from photo to photo and from strip to strip; `bias` is what each ratio along the strip is wrong by a photo, and
-    `sunside` how the log brightness grows with the direction of the ray.
-    """
+    """The pairs' brightness ratios in a flight with log gains (photos,): `rows` strips flown to and fro, a fifth of
+    the picture from photo to photo and from strip to strip; `bias`: the error of each ratio along the strip, per
+    photo; `sunside`: how the log brightness grows with the ray's direction."""
     count = len(logs)
     columns = count // rows
     place = np.array([(index % columns, index // columns) for index in range(count)])
@@ -34,7 +33,7 @@ def chain(
             if first != second and np.abs(step).max() <= 3:
                 radius = rng.normal(0, 0.2)
                 ratio = logs[first] - logs[second] + bias * step[0] + vignetting * radius + rng.normal(0, 0.002)
-                along = 0.2 * step[0]  # of the ray: what lies ahead of the first photo lies behind the second
+                along = 0.2 * step[0]  # of the ray: what is ahead of the first photo is behind the second
                 found.append((first, second, ratio + sunside * along, 0.2 * np.hypot(*step), radius, along))
     firsts, seconds, measured, shifts, radii, alongs = (np.array(values) for values in zip(*found, strict=True))
     rays = np.stack([alongs, 0 * alongs, 0 * alongs], axis=1)
@@ -45,8 +44,8 @@ def chain(
 
 
 def without_ramp(logs: Log, places: Log) -> Log:
-    """The logs less what is linear in the photos' places (photos, axes): that could as well be the light's direction,
-    and only EXIF knows."""
+    """The logs without the part that is linear in the photos' positions (photos, axes): it could as well come from the
+    light's direction, which only EXIF can tell."""
     design = np.column_stack([places, np.ones(len(places))])
     ramp: Log = design @ np.linalg.lstsq(design, logs, rcond=None)[0]
     return logs - ramp
@@ -59,7 +58,7 @@ def test_a_long_flight_does_not_drift() -> None:
 
 
 def test_memory_grows_with_the_pairs_not_with_pairs_times_photos() -> None:
-    """600 photos in twelve pairs each: dense, their equations take 35 MB, those of 5,000 photos 2.4 GB."""
+    """600 photos in twelve pairs each: as dense matrices, their equations take 35 MB, those of 5,000 photos 2.4 GB."""
     rng, count = np.random.default_rng(0), 600
     first = np.repeat(np.arange(count), 12)
     second = (first + np.tile(np.arange(1, 13), count)) % count
@@ -84,15 +83,15 @@ def test_a_long_flight_of_uneven_photos_is_evened_without_drift() -> None:
 
 @pytest.mark.parametrize("photos", [16, 150])
 def test_the_sunny_side_of_what_is_seen_is_not_taken_for_exposure(photos: int) -> None:
-    """Each photo sees the same trees further to its other side: ratio upon ratio that would add up to a ramp."""
+    """Each photo sees the same trees from a slightly different side, and the ratios would add up to a ramp."""
     rng = np.random.default_rng(8)
     logs = without_ramp(rng.normal(0, 0.05, photos), np.arange(float(photos))[:, None])
     error = np.log(solve(chain(logs, 0.0, rng, sunside=0.3), np.ones(photos))[:, 0]) - logs
-    assert np.abs(error).max() < 0.04  # 0.27 and 0.35 without the direction
+    assert np.abs(error).max() < 0.04  # 0.27 and 0.35 without the direction term
 
 
 def test_a_ramp_of_exposures_is_told_from_the_sunny_side_by_exif() -> None:
-    """Neither pairs nor their places know the difference on one strip; the camera's shutter does."""
+    """On one strip, neither pairs nor their positions show the difference; the camera's shutter time does."""
     rng = np.random.default_rng(9)
     ramp = np.linspace(-0.2, 0.2, 16)
     pairs = chain(ramp, 0.0, rng, sunside=0.3)
@@ -117,7 +116,7 @@ def test_vignetting_is_not_taken_for_exposure() -> None:
 
 
 def test_oblique_photos_that_look_through_haze_are_not_taken_for_brighter_ones() -> None:
-    """Two rows of straight and two of oblique photos, between which every ratio is wrong by 5 %."""
+    """Two rows of nadir and two of oblique photos, between which every ratio is wrong by 5 %."""
     rng = np.random.default_rng(7)
     logs = rng.normal(0, 0.13, 40)
     logs -= logs.mean()

@@ -1,4 +1,4 @@
-"""The far field: what hangs in the air is carried along its ray until scenery can be there."""
+"""The far field: Gaussians in the air are moved along their ray until scenery can be there."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _gsplat() -> Iterator[None]:
 @pytest.mark.usefixtures("_gsplat")
 @pytest.mark.parametrize("device", [False, True], ids=["cpu", "device"])
 def test_training_carries_out_what_hangs_in_the_air(scene: Scene, *, device: bool) -> None:
-    """A splat of Gaussians over a photographed part of no size, below a ceiling far beneath the ground."""
+    """A splat of Gaussians over a photographed part of size zero, below a ceiling far beneath the ground."""
     photos, budget = scene.split("train"), Budget(12, 48, 60, sh_degree=0)
     splats = splats_at(scene.frame.points(scene.positions)[:50])
     far = FarField(UP, -1.0, 1e-6 * SQUARE)

@@ -124,7 +124,8 @@ def test_a_step_costs_its_pixels_and_what_is_in_view() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, MAX_SHARES])
 def test_what_one_is_shared_by_shows_the_same(count: int) -> None:
-    """The integral of the alpha of `count` Gaussians blended at one place is that of the one they replace."""
+    """The integral of the alpha of `count` Gaussians blended at one place equals that of the Gaussian that they
+    replace."""
     opacities = torch.tensor([0.1, 0.5, 0.9])
     new, factor = shared(opacities, torch.full((3,), count))
     x = torch.linspace(-12, 12, 20_001, dtype=torch.float64)[:, None]
@@ -152,7 +153,7 @@ def test_relocation_moves_the_transparent_and_fills_up() -> None:
 
 
 def test_noise_moves_the_transparent_by_the_learning_rate_along_their_shape() -> None:
-    """As gsplat's `inject_noise_to_position`: a draw times the covariance, the means' learning rate and 5e5."""
+    """As in gsplat's `inject_noise_to_position`: a draw times the covariance, the means' learning rate and 5e5."""
     sigma, rate, count = 1e-3, 2e-3, 4000
     splats = DeviceSplats.of(
         gaussians_of(
@@ -165,7 +166,7 @@ def test_noise_moves_the_transparent_by_the_learning_rate_along_their_shape() ->
     )  # fmt: skip
     Relocation().perturb(splats, splats.take(torch.arange(count), 0), rate, torch.Generator().manual_seed(0))
     moved = splats["means"]
-    loose = 1 / (1 + np.exp(-0.5))  # of an opacity of nothing
+    loose = 1 / (1 + np.exp(-0.5))  # the factor for an opacity of zero
     expected = loose * 5e5 * rate * sigma**2
     np.testing.assert_allclose(moved[1::2].std(dim=0).numpy(), expected * np.array([16, 1, 1]), rtol=0.1)
     assert float(moved[::2].abs().max()) < 1e-9

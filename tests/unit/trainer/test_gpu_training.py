@@ -1,4 +1,5 @@
-"""The training loop of a GPU, driven on the CPU through gsplat's own Python: it learns, resumes, waits for nothing."""
+"""The GPU's training loop, run on the CPU through gsplat's own Python: it learns, resumes, and waits for the
+device only where it must."""
 
 from __future__ import annotations
 
@@ -138,7 +139,7 @@ def test_blocks_end_where_gaussians_are_added_and_the_curve_has_a_point(scene: S
 def test_virtual_views_are_trained_on_where_they_are_known(
     scene: Scene, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The upper half of a view is white, of the lower half nothing is known: only what is above turns white."""
+    """The upper half of a view is white, the lower half unknown: only what is above turns white."""
     photo = scene.split("train")[0]
     height, width = photo.camera.height // 2, photo.camera.width // 2
     shown = np.zeros((height, width), bool)
@@ -169,7 +170,7 @@ def test_virtual_views_are_trained_on_where_they_are_known(
 
 
 class Waits(TorchDispatchMode):
-    """Counts what makes the host wait for a device: numbers read, sizes that depend on values."""
+    """Counts what makes the host wait for a device: values read, sizes that depend on values."""
 
     DATA_DEPENDENT = ("_local_scalar_dense", "nonzero", "masked_select", "_linalg_check_errors", "unique", "equal")
 
@@ -192,7 +193,7 @@ class Waits(TorchDispatchMode):
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
-    """Waits, and copies between host and device, outside the stand-in for gsplat's kernels."""
+    """Counts waits, and copies between host and device, outside the stand-in for gsplat's kernels."""
     import gsplat
 
     waits = Waits()
@@ -230,7 +231,7 @@ def test_between_the_ends_of_a_block_the_host_neither_waits_nor_copies(
 ) -> None:
     backgrounds = Backgrounds(PlainBackdrop(), scene.photos, CPU)
     trainer = make_trainer(scene, 2000, strategy(), backgrounds=backgrounds)
-    trainer.run(lambda progress: progress.step < BLOCK)  # constants are on the device by now
+    trainer.run(lambda progress: progress.step < BLOCK)  # constants are on the device after this
     shots = [trainer._shots.of(photo, 1.0) for photo in trainer.photos]
     rows = rows_in_view(shots, trainer.splats["means"], trainer.splats["scales"])
     with counted(monkeypatch) as waits:
@@ -245,7 +246,7 @@ def test_a_block_of_steps_costs_three_waits(scene: Scene, monkeypatch: pytest.Mo
     with counted(monkeypatch) as waits:
         trainer.run(lambda progress: progress.step < 3 * BLOCK)
     assert trainer.step == 3 * BLOCK
-    # how many are in view, which, and the losses; `item` is the same wait as the scalar below it
+    # how many are in view, which ones, and the losses; `item` is the same wait as the scalar below it
     assert waits.found["tolist"] == waits.found["nonzero"] == waits.found["_local_scalar_dense"] == 2
     assert set(waits.found) <= {"tolist", "nonzero", "_local_scalar_dense", "item"}
 

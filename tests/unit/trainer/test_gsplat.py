@@ -1,4 +1,4 @@
-"""The trainer's call of gsplat, through gsplat's own Python on the CPU, against our rasteriser."""
+"""The trainer's call of gsplat, through gsplat's own Python on the CPU, compared with our rasteriser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.tensors import NAMES, leaves_of
 from tests.unit.splat.scenes import HEIGHT, WIDTH, make_camera, make_gaussians
 from trainer import rasterize as ours
 
-# faint ones are left out: the reference calls them visible, the kernels cull them as ours do
+# without faint ones: the reference counts them as visible, the kernels cull them as ours do
 KINDS = ["plain", "huge", "flat", "opaque", "behind", "edge"]
 
 
@@ -48,7 +48,7 @@ def test_gsplat_draws_what_our_rasteriser_draws(seed: int) -> None:
         found = theirs[name]
         assert found.shape == expected.shape, name
         error, largest = (found - expected).abs().flatten(), max(1.0, float(expected.abs().max()))
-        # a pixel on the very threshold of alpha may fall on the other side of it
+        # a pixel exactly at the threshold of alpha may be on the other side of it
         assert float(error.quantile(0.99)) <= 1e-5 * largest, name
         assert float(error.max()) <= 5e-3 * largest, name
 

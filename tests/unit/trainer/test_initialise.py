@@ -36,7 +36,7 @@ def test_points_behind_the_camera_are_ignored() -> None:
 def test_no_depth_is_guessed_from_a_few_points(in_front: int) -> None:
     camera = look_at((0, 0, 4), (0, 0, 0), width=80, height=60)
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 3))
-    points[in_front:, 2] += 5.0  # behind it, as in a model of another tool that is broken
+    points[in_front:, 2] += 5.0  # behind the camera, as in a broken model of another tool
     pixels, depths = guess_depths(camera, points, 10.0)
     assert pixels.shape == (0, 2)
     assert depths.shape == (0,)

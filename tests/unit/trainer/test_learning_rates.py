@@ -1,4 +1,4 @@
-"""What learning rates are slow enough for."""
+"""Effects for which learning rates must be slow enough."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trainer.optimise import Seen, Splats
 
 
 def test_noise_of_photos_hardly_becomes_colour_by_direction() -> None:
-    """Gradients without any direction in common move the colour from somewhere by less than two grey levels."""
+    """Gradients without a common direction change the colour from any direction by less than two grey levels."""
     count, steps = 100, 300
     ones = torch.ones(count, 1).numpy()
     start = gaussians_of(

@@ -1,4 +1,4 @@
-"""Masks: what they hide is neither learnt, nor seeded, nor compared."""
+"""Masks: what they hide is neither trained on, nor seeded, nor compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.photo_store import PhotoStore
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
-    """The left half of every photo is hidden, and covered with red."""
+    """The left half of every photo is masked, and painted red."""
     make_scene(tmp_path)
     (tmp_path / "masks").mkdir()
     mask = np.full((HEIGHT, WIDTH), 255, np.uint8)

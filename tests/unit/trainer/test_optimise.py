@@ -1,4 +1,4 @@
-"""Adam on what was seen: against torch's own in float64, and nothing else moves."""
+"""Adam only on Gaussians that were seen: compared with torch's own in float64, and nothing else moves."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rows_of(splats: Splats, rows: torch.Tensor, degree: int, generator: torch.Ge
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 30), steps=st.integers(1, 6), degree=st.integers(0, 3))
 def test_each_gaussian_moves_as_torchs_adam_moves_it_alone(seed: int, count: int, steps: int, degree: int) -> None:
-    """The twin: an optimiser in float64 for every Gaussian, stepped when that Gaussian is seen."""
+    """The twin: one float64 optimiser per Gaussian, stepped when that Gaussian is seen."""
     splats = make_splats(count, seed)
     generator = torch.Generator().manual_seed(seed)
     twins = []

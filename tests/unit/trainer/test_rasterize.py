@@ -1,4 +1,4 @@
-"""The differentiable rasteriser from raw parameters to picture, against the float64 twin."""
+"""The differentiable rasteriser from raw parameters to picture, compared with the float64 twin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
 from trainer.rasterize import rasterize
 
-# at the near plane float32 world coordinates leave a pixel's position open; the projection's own tests hold that kind
+# at the near plane, float32 world coordinates do not determine a pixel's position; the projection's tests cover that
 kinds_off_the_lens = kinds_of_gaussians.map(lambda kinds: ["plain" if kind == "at_near" else kind for kind in kinds])
 
 
@@ -35,7 +35,7 @@ def test_picture_and_gradients_agree_with_the_twin(kinds: list[str], seed: int) 
     expected, cover = twin.blend(flat.centres, conics, depths, flat.colours, flat.opacities, black, WIDTH, HEIGHT)
 
     same = (image.detach() - expected.detach()).abs().amax(dim=2) < 1e-4
-    assert same.double().mean() > 0.99  # the rest lie on the very threshold of alpha
+    assert same.double().mean() > 0.99  # the rest are exactly at the threshold of alpha
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(HEIGHT, WIDTH, 3, generator=generator) * same[..., None]
     cover_weight = torch.randn(HEIGHT, WIDTH, generator=generator) * same

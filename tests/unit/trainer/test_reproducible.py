@@ -13,7 +13,7 @@ from tests.unit.trainer.synthetic import make_scene
 
 ROOT = Path(__file__).parents[3]
 CONTAINERS = Path(trainer.__file__).parents[2]
-# in a process of its own, whose threads are set before anything runs
+# in a separate process, whose number of threads is set before anything runs
 TRAIN = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The first Gaussians: on the surfaces, over all that photos show, flat, within the cap, and evened."""
+"""The first Gaussians: on the surfaces, over all that photos show, flat, within the cap, with equalised exposures."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_several_photos_show_is_there_once(flight: Flight) -> None:
 
 
 def test_photos_of_different_places_are_not_compared(flight: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 5,000 photos each would be with each."""
+    """Otherwise each of 5,000 photos would be compared with every other."""
     compared: list[Any] = []
     cover: Callable[..., None] = kernels.cover
 
@@ -207,7 +207,7 @@ def test_nothing_dense_is_seeded_where_masks_hide(folder: Path, tmp_path: Path) 
 
 
 def test_without_any_match_the_sparse_seeds_are_all(tmp_path: Path) -> None:
-    """Two photos from one place: no parallax."""
+    """Two photos from the same position: no parallax."""
     (tmp_path / "images").mkdir()
     camera = moved(grid(1, 1)[0])
     cameras = {"000001.png": camera, "000002.png": camera}
@@ -295,7 +295,7 @@ def test_the_file_of_points_is_what_the_contract_says(tmp_path: Path) -> None:
 
 
 def places(positions: np.ndarray, agree: int, spacing: float) -> DensePoints:
-    """Points that `agree` maps agree on."""
+    """Points on which `agree` maps agree."""
     count = len(positions)
     up = np.tile(np.array([0, 0, 1], np.float32), (count, 1))
     flat = np.ones(count, np.float32)
@@ -304,7 +304,7 @@ def places(positions: np.ndarray, agree: int, spacing: float) -> DensePoints:
 
 @pytest.mark.parametrize("scale", [0.01, 3.0])
 def test_specks_that_few_photos_see_are_no_points(scale: float) -> None:
-    """Of cells of 2 pixels, and of 6 as the seeds of a large flight."""
+    """With cells of 2 pixels, and of 6 as for the seeds of a large flight."""
     rng = np.random.default_rng(4)
     step = np.arange(80) * 0.1
     ground = np.stack([*np.meshgrid(step, step), np.zeros((80, 80))], axis=-1).reshape(-1, 3)

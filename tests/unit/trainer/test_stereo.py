@@ -1,4 +1,4 @@
-"""Depth maps: right on known surfaces, checked against each other, and the same however the photos come."""
+"""Depth maps: correct on known surfaces, checked against each other, and the same in whatever order the photos come."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainer.stereo.settings import SETTINGS
 
 @dataclass(frozen=True)
 class Flight:
-    """Nine photos straight down of a box on the ground, and what stereo made of them."""
+    """Nine photos straight down of a box on the ground, and their depth maps."""
 
     casts: list[Cast]
     photos: list[StereoPhoto]
@@ -49,7 +49,7 @@ def test_depths_are_those_of_the_surfaces(flight: Flight) -> None:
     for index, shot in enumerate(flight.casts):
         depth_map = found(flight.stereo, index)
         error = np.abs(depth_map.inverse * shot.depth - 1)[depth_map.accepted]
-        assert depth_map.accepted.mean() > 0.65  # the corners are seen by one photo alone
+        assert depth_map.accepted.mean() > 0.65  # only one photo sees the corners
         assert np.median(error) < 0.002
         assert (error < 0.01).mean() > 0.97
 
@@ -74,7 +74,7 @@ def test_sigma_estimates_the_depth_error(flight: Flight) -> None:
 
 
 def test_maps_lie_on_the_disk(flight: Flight) -> None:
-    """Those of 5,000 photos would fill the memory of a training machine."""
+    """The maps of 5,000 photos would fill the memory of a training machine."""
     for index in range(len(flight.photos)):
         shown = found(flight.stereo, index)
         for values in (shown.inverse, shown.score, shown.agree, shown.accepted, shown.sigma):
@@ -105,7 +105,7 @@ def test_a_world_twice_as_large_is_twice_as_far(size: float) -> None:
     for index in range(3):
         a, b = found(near, index), found(far, index)
         same = np.abs(a.inverse / (b.inverse * size) - 1) < 1e-3
-        assert same.mean() > 0.99  # rounding may tip a pixel to another hypothesis
+        assert same.mean() > 0.99  # rounding may make a pixel choose another hypothesis
         assert (a.accepted == b.accepted).mean() > 0.99
 
 
@@ -166,7 +166,7 @@ def test_photos_that_share_nothing_have_no_maps() -> None:
 
 
 def plane_votes(depths: list[float], mine: float = 1.0) -> DepthMap:
-    """A map of depth `mine` checked against maps of the same camera with other depths, all sure of themselves."""
+    """A map of depth `mine` checked against maps with other depths from the same camera, all with full confidence."""
     camera = grid(1, 1)[0]
     shape = (camera.height, camera.width)
     photo = photographed([camera], [cast(camera)], ground_points())[0]
@@ -208,7 +208,7 @@ def test_a_depth_without_bound_is_not_accepted_and_stays_finite(monkeypatch: pyt
 def test_maps_that_see_through_a_place_outvote_it() -> None:
     assert plane_votes([1.001, 1.001, 1.2]).accepted.all()
     assert not plane_votes([1.001, 1.001, 1.2, 1.2]).accepted.any()
-    assert plane_votes([1.001, 1.001, 0.8, 0.8]).accepted.all()  # a surface before it may hide it
+    assert plane_votes([1.001, 1.001, 0.8, 0.8]).accepted.all()  # a surface in front of it may hide it
 
 
 def test_nothing_far_away_is_kept() -> None:
@@ -279,7 +279,7 @@ def test_patches_are_connected_pixels_of_like_depth() -> None:
     accepted = np.ones((6, 8), bool)
     accepted[:, 3] = False
     inverse = np.ones((6, 8), np.float32)
-    inverse[:2, 4:] = 1.1  # a step up: another patch
+    inverse[:2, 4:] = 1.1  # a step up: a separate patch
     inverse[2:, 5:] = 1.02  # a slope goes on
     sizes = patch_sizes(inverse, accepted, 0.03)
     assert (sizes[:, :3] == 18).all()
@@ -287,7 +287,7 @@ def test_patches_are_connected_pixels_of_like_depth() -> None:
     assert (sizes[:2, 4:] == 8).all()
     assert (sizes[2:, 4:] == 16).all()
     sizes = patch_sizes(inverse, np.eye(6, 8, dtype=bool), 0.03)
-    assert sizes.sum() == 6  # corners do not connect
+    assert sizes.sum() == 6  # corners do not connect patches
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
@@ -315,14 +315,14 @@ def test_patches_are_those_of_a_flood_fill(seed: int, height: int, width: int) -
 
 
 def test_a_speck_that_one_map_agrees_with_is_rejected() -> None:
-    """Two photos alone see the place, as at the rim of a flight."""
+    """Only two photos see the place, as at the edge of a flight."""
     camera = grid(1, 1)[0]
     shape = (camera.height, camera.width)
     photo = photographed([camera], [cast(camera)], ground_points())[0]
     score = np.full(shape, 0.9, np.float32)
     side = int(np.sqrt(SETTINGS.min_patch)) - 1
     mine = np.ones(shape, np.float32)
-    mine[10 : 10 + side, 10 : 10 + side] = 1.5  # a false match, that happens to agree
+    mine[10 : 10 + side, 10 : 10 + side] = 1.5  # a false match that happens to agree
     mine[30:50, 30:50] = 1.5  # something real
     once = check(photo, (mine, score), [(camera, mine, score)], 0.01, SETTINGS)
     assert not once.accepted[11 : 9 + side, 11 : 9 + side].any()

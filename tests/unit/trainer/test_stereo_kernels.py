@@ -1,4 +1,4 @@
-"""The kernels against slow, obvious twins in float64, and the torch solver against the kernels."""
+"""The kernels compared with slow, obvious twins in float64, and the torch solver compared with the kernels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def tiny_sweep(seed: int, hidden: bool = False) -> Sweep:
-    """Three noisy pictures of 24 by 18 pixels from cameras beside each other; a corner of two of them masked."""
+    """Three noisy pictures of 24 by 18 pixels from adjacent cameras; a corner of two of them is masked."""
     rng = np.random.default_rng(seed)
     cameras = [camera.resized(24, 18) for camera in grid(1, 4, step=0.15)]
     noise = rng.integers(0, 255, (18, 40)).astype(np.float64)
@@ -108,7 +108,7 @@ def test_costs_are_those_of_the_slow_twin(hidden: bool) -> None:
     sweep = tiny_sweep(0, hidden)
     fast = fast_cost(sweep)
     slow = np.array([[[slow_cost(sweep, k, y, x) for k in range(9)] for x in range(24)] for y in range(18)])
-    # a place on the very edge of a source may fall on either side of it
+    # a place exactly at the edge of a source may be on either side of it
     assert (np.abs(fast - slow) < 2e-3).mean() > 0.995
     assert (slow < 0.9).mean() > 0.1
 
@@ -184,5 +184,5 @@ def test_torch_finds_the_same_depths() -> None:
         assert one is not None
         assert other is not None
         assert (one.accepted == other.accepted).mean() > 0.99
-        known = one.accepted & other.accepted  # elsewhere rounding decides
+        known = one.accepted & other.accepted  # elsewhere, rounding decides
         assert (np.abs(one.inverse / other.inverse - 1)[known] < 1e-3).mean() > 0.995

@@ -1,4 +1,4 @@
-"""Colours of ground and sky from photos whose pixels are known."""
+"""Colours of ground and sky from photos with known pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from splat.footprint import pale_sky
 from trainer.surroundings import surroundings_of
 
 UP = np.array([0.0, 0.0, 1.0])
-GRASS, FIELD = np.array([0.25, 0.4, 0.15]), np.array([0.5, 0.45, 0.3])  # in the middle, and round it
+GRASS, FIELD = np.array([0.25, 0.4, 0.15]), np.array([0.5, 0.45, 0.3])  # in the middle, and around it
 HORIZON, ZENITH = np.array([0.85, 0.87, 0.9]), np.array([0.3, 0.5, 0.8])
 
 Picture = np.ndarray
@@ -22,7 +22,7 @@ def points() -> np.ndarray:
 
 
 def photo(camera: Camera, sky: bool = True) -> Picture:
-    """The level ground z = 0: grass within 6 of the middle, fields beyond; and a sky, or a dark wood in its place."""
+    """The level ground z = 0: grass within 6 of the middle, fields beyond; and a sky, or a dark forest in its place."""
     rows, columns = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
     local = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1)
     rays = local @ camera.rotation
@@ -44,7 +44,7 @@ def nadir() -> list[Camera]:
 
 
 def level(rise: float) -> list[Camera]:
-    """All round, looking outwards and `rise` up a metre."""
+    """Cameras in all directions, looking outwards and `rise` up per metre."""
     return [
         look_at((0, 0, 10), (np.cos(turn), np.sin(turn), 10 + rise), UP, width=128, height=96)
         for turn in np.linspace(0, 2 * np.pi, 8, endpoint=False)
@@ -75,7 +75,7 @@ def test_the_sky_has_the_photos_own_colours_where_they_saw_it() -> None:
     found = surroundings_of(points(), cameras, [(camera, photo(camera)) for camera in cameras], UP)
     assert found.sky_photographed
     assert found.horizon == pytest.approx(HORIZON, abs=0.06)
-    assert found.zenith == pytest.approx(ZENITH, abs=0.12)  # of what was seen up to 40° or so, carried on
+    assert found.zenith == pytest.approx(ZENITH, abs=0.12)  # extrapolated from what was seen up to about 40°
 
 
 def test_a_wood_above_the_horizon_is_no_sky() -> None:

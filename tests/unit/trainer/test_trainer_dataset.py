@@ -1,4 +1,4 @@
-"""What a training run is given: splits, frames, photos, and what is wrong with them."""
+"""The input of a training run: splits, frames, photos, and errors in them."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_held_out_photos_give_no_points_away(tmp_path: Path) -> None:
 
 
 def zipped(scene: Path, tmp_path: Path) -> Path:
-    """The folder that a ZIP of `scene` is unpacked to."""
+    """The folder into which a ZIP of `scene` is unpacked."""
     channel = tmp_path / "channel"
     channel.mkdir()
     with zipfile.ZipFile(channel / "scene.zip", "w") as archive:

@@ -1,4 +1,4 @@
-"""The stage from end to end on a small scene: it learns, repeats itself, stops, resumes and fails as promised."""
+"""The stage from end to end on a small scene: it learns, is reproducible, stops, resumes and fails as documented."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_another_fold_is_held_out_and_the_splat_that_is_scored_handed_over(scene
     assert [index for index, view in enumerate(views) if view["split"] == "test"] == [5]
     (before,), delivered = scored, read_ply(tmp_path / "model" / "scene.ply")
     assert len(before) == len(delivered)
-    assert not np.array_equal(before.means, delivered.means)  # the finish on all photos moved it
+    assert not np.array_equal(before.means, delivered.means)  # the final steps on all photos changed it
 
 
 def test_it_learns_the_scene(done: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_splat_shows_the_held_out_photo_in_world_coordinates(done: Path) -> 
     view = next(view for view in read_views(done / "views.json") if view.split == "test")
     photo = np.asarray(Image.open(done / str(view.image))) / 255
     error = ((shown(gaussians, view.camera, read_surroundings(done / "surroundings.json")) - photo) ** 2).mean()
-    # it was trained on after it had been scored
+    # it was trained on after scoring
     assert -10 * np.log10(error) > result(done)["metrics"]["psnr"]
 
 
@@ -145,7 +145,7 @@ def test_two_runs_give_the_same_file(done: Path, scene: Path, tmp_path: Path) ->
 
 
 def stopping_at(step: int) -> Callable[[StageContext], StageOutcome]:
-    """The stage's work, asked to stop once training has come to `step`."""
+    """The stage's work, asked to stop once training has reached `step`."""
 
     def work(context: StageContext) -> StageOutcome:
         original = train.Trainer.train_step
@@ -203,7 +203,7 @@ def test_a_run_stopped_while_it_is_scored_keeps_all_its_steps(done: Path, scene:
 
 
 def test_sigterm_leaves_a_checkpoint(scene: Path, tmp_path: Path) -> None:
-    """SageMaker grants 120 seconds between SIGTERM and SIGKILL, on Spot as well."""
+    """SageMaker grants 120 seconds between SIGTERM and SIGKILL, for Spot interruptions as well."""
     channel = tmp_path / "input" / "data" / "scene"
     channel.parent.mkdir(parents=True)
     channel.symlink_to(scene)

@@ -104,5 +104,5 @@ def test_every_photo_is_seen_once_an_epoch(count: int, seed: int, epoch: int) ->
 
 
 def test_half_of_the_memory_is_left_for_photos_and_libraries() -> None:
-    """On a GPU of 16 GiB; 3,000 bytes a Gaussian, as measured with what refining copies."""
+    """On a GPU with 16 GiB; 3,000 bytes per Gaussian, measured including copies during refinement."""
     assert affordable(16 * 2**30) == 2_863_311

@@ -1,5 +1,5 @@
-"""Virtual views show what the surfaces look like from elsewhere, leave out what no photo vouches for and are trained
-on beside the photos."""
+"""Virtual views show the surfaces as they look from elsewhere, leave out what no photo supports, and are trained on
+beside the photos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TILTED = look_at((0.5, -0.7, 0.75), (0, 0, 0), width=WIDTH, height=HEIGHT)
 
 @dataclass(frozen=True)
 class Flight:
-    """Nine photos straight down of a box on the ground, and what stereo made of them."""
+    """Nine photos straight down of a box on the ground, and their depth maps."""
 
     casts: list[Cast]
     photos: list[StereoPhoto]
@@ -86,7 +86,7 @@ def heights(camera: Camera, truth: Cast) -> NDArray[np.float64]:
 
 
 def test_no_ground_is_shown_where_the_side_of_the_box_hides_it(flight: Flight) -> None:
-    """Photos from above do not know the wall, and the ground behind it shows through."""
+    """Photos from above do not show the wall, so the ground behind it would show through."""
     camera = look_at((0.1, -1.1, 0.3), (0, 0, 0.1), width=WIDTH, height=HEIGHT)
     height = heights(camera, cast(camera, box=True))
     wall = (height > 0.03) & (height < BOX[1] - 0.03)
@@ -97,13 +97,13 @@ def test_no_ground_is_shown_where_the_side_of_the_box_hides_it(flight: Flight) -
     assert wall.sum() > 1000
     assert plain.shown[wall].mean() > 0.1
     assert covered.shown[wall].mean() < 0.02
-    free = (height < 0.002) & (np.arange(HEIGHT)[:, None] > HEIGHT * 0.75)  # the ground before the box
+    free = (height < 0.002) & (np.arange(HEIGHT)[:, None] > HEIGHT * 0.75)  # the ground in front of the box
     assert (covered.shown[free] == plain.shown[free]).mean() > 0.99
     assert (covered.shown <= plain.shown).all()
 
 
 def test_what_no_photo_shows_is_left_out(flight: Flight) -> None:
-    """A wall that turns away from all photos but the outermost, and the ground beyond the flight."""
+    """A wall that faces away from all photos but the outermost, and the ground beyond the flight."""
     camera = look_at((2.4, 0, 1), (1.6, 0, 0), width=WIDTH, height=HEIGHT)
     beyond = camera.unproject(
         np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), axis=-1).reshape(-1, 2),
@@ -117,7 +117,7 @@ def test_what_no_photo_shows_is_left_out(flight: Flight) -> None:
 
 
 def test_exposures_are_taken_out(flight: Flight) -> None:
-    """The photo in the middle, two thirds as bright, makes the same view once its gain is known."""
+    """With its gain, the middle photo at two thirds of the brightness gives the same view."""
     dark = flight.maps[4].name
 
     def picture(found: DepthMap, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -171,7 +171,8 @@ def test_views_that_a_photo_nearly_has_are_not_taken(flight: Flight) -> None:
         return virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, strict)
 
     def nearest(view: VirtualView) -> float:
-        """Degrees between the view's ray to its place and that of the photo that looks at it most nearly so."""
+        """The angle in degrees between the view's ray to its place and that of the photo with the most similar
+        direction."""
         middle = replace(view.camera, width=1, height=1, cx=0.5, cy=0.5)
         depth = cast(middle, box=True).depth[0, 0]
         (place,) = view.camera.unproject(np.array([[WIDTH / 2, HEIGHT / 2]]), np.array([depth]))
@@ -257,7 +258,7 @@ def test_a_view_keeps_its_place_as_a_photo_of_the_world(flight: Flight) -> None:
     (photo,) = as_photos([view], frame)
     np.testing.assert_allclose(frame.camera(photo.camera).world_to_camera, TILTED.world_to_camera, atol=1e-9)
     sizes = [photo.at(factor).width for factor in (0.25, 0.5, 1.0)]
-    assert sizes == [WIDTH // 2, WIDTH, WIDTH]  # it is half as large as the photos
+    assert sizes == [WIDTH // 2, WIDTH, WIDTH]  # the view is half as large as the photos
     assert named(1, "photo")[0].at(0.25).width == WIDTH // 4
 
 

@@ -1,4 +1,4 @@
-"""Kernels compiled ahead are all that a job needs."""
+"""The kernels compiled in advance are all that a job needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import trainer
 
 CONTAINERS = Path(trainer.__file__).parents[2]
-# in a process of its own: here other tests have compiled them already
+# in a separate process, because other tests have compiled them in this one
 LIST_KERNELS = """
 from numba.core.dispatcher import Dispatcher
 from splat import adam, blending, culling, harmonics, loss, projection, tiles

@@ -1,4 +1,4 @@
-"""The kernels of virtual views against slow, obvious twins in float64."""
+"""The kernels of virtual views compared with slow, obvious twins in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the curve gets a point, and when it says that training may end."""
+"""When the training curve gets a point, and when it shows that training may end."""
 
 from __future__ import annotations
 

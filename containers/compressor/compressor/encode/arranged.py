@@ -22,13 +22,13 @@ KINDS = {"means": (0, 1, 2), "quats": (3, 4, 5), "scales": (6, 7, 8), "opacities
 class Sensitivity:
     """Squared picture error caused by small changes of the parameters of N Gaussians.
 
-    A change d of a Gaussian's outline (NUMBERS) adds dᵀHd to the pictures' mean squared error, one of a colour
-    colours·d². H is kept as its diagonal and the correlations left of it.
+    A change d of a Gaussian's outline (NUMBERS) adds dᵀHd to the pictures' mean squared error, and a change d of a
+    colour adds colours·d². H is stored as its diagonal and the correlations to the left of it.
     """
 
-    outlines: Float32  # (N, 10) of each number alone
-    correlations: Int8  # (N, 45) in 127ths, row by row
-    colours: Float32  # (N,) of each channel of the colour, as seen
+    outlines: Float32  # (N, 10) the diagonal of H: each number alone
+    correlations: Int8  # (N, 45) in units of 1/127, row by row
+    colours: Float32  # (N,) of each channel of the colour in the picture
     directions: Float32  # (N, 16) Σ Yk over the views, weighted as `colours`: which harmonics are seen
     seen: NDArray[np.bool_]  # (N,) whether any view showed it at all
     harmonics: Float64  # (15, 15) d of the higher coefficients adds colours·dᵀ·harmonics·d, the constant one adapted
@@ -38,7 +38,7 @@ class Sensitivity:
 
     @property
     def opacities(self) -> Float32:
-        """(N,) the sensitivity to each logit alone."""
+        """(N,) the sensitivity to each opacity's logit alone."""
         return self.outlines[:, 9]
 
     def select(self, which: NDArray[np.generic]) -> Sensitivity:

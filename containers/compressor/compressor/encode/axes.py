@@ -1,7 +1,7 @@
-"""Name each Gaussian's axes so that its rotation is small and its scales are like its neighbour's.
+"""Name each Gaussian's axes so that its rotation is small and its scales are similar to its neighbour's.
 
 An ellipsoid is the same under the 24 rotations of the cube when its three scales are permuted with them. The choice
-is free of loss and makes the images smooth: the largest quaternion component becomes w almost everywhere.
+loses nothing and makes the images smooth: the largest quaternion component becomes w almost everywhere.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def calibrated(arranged: Arranged, lambda_: float, yardstick: Yardstick, check_s
     }
     change = (coarse.sh0 - exact.sh0).astype(np.float64)
     colours = factor(float((sensitivity.colours * np.square(change).sum(axis=1)).sum()), sh0=coarse.sh0)
-    # position error beyond the outline term comes from depth reordering, which grows linearly with the change and not
-    # with its square: take half; no other number compensates it
+    # Position error beyond the outline term comes from depth reordering, which grows linearly with the change, not with
+    # its square. Half of it is used, and no other number compensates it.
     outline = np.sqrt(factors["quats"] * factors["scales"])
     moved = max((factors["means"] - outline) / 2, 0.0) + outline
     raised = np.array([moved] * 3 + [factors["quats"]] * 3 + [factors["scales"]] * 3 + [factors["opacities"]])
@@ -58,7 +58,7 @@ def calibrated(arranged: Arranged, lambda_: float, yardstick: Yardstick, check_s
 
 
 def _change(coarse: Gaussians, exact: Gaussians, name: str) -> Float64:
-    """Change (N, C) of the numbers of one kind."""
+    """Change (N, C) of the numbers of one kind, from `exact` to `coarse`."""
     one, other = getattr(coarse, name), getattr(exact, name)
     if name == "quats":
         largest = np.abs(other).argmax(axis=1)

@@ -45,7 +45,7 @@ def _histogram(values: Float64, weights: Float64) -> tuple[Float64, Float64]:
     count, span = len(ordered), ordered[-1] - ordered[0]
     if span <= 0:
         return ordered[:1], np.ones(1)
-    # bins even in rank, blended with bins even in value as far as the tails are long
+    # bins of equal rank, blended with bins of equal width, the more of them the longer the tails are
     quartiles = ordered[count * 3 // 4] - ordered[count // 4]
     blend = np.clip(1 - quartiles / span, 0.5, 0.999)
     place = blend * np.arange(count) / count + (1 - blend) * (ordered - ordered[0]) / span

@@ -15,7 +15,7 @@ from compressor.encode.search import Found
 from compressor.sog.codes import Float32
 from compressor.sog.decoder import dequantise
 
-# of a fit over all cameras: the first starts from nothing, later ones from the one before
+# rounds of a fit over all cameras: the first fit starts from scratch, later ones from the previous fit
 _FIRST_ROUNDS, _LATER_ROUNDS = 6, 3
 
 
@@ -27,10 +27,10 @@ class Compensation:
     palettes: PaletteCurve | None
     seen: Sights
     check_stop: Callable[[], None]
-    shifts: tuple[Float32, Float32] | None = None  # of opacities and colours, as fitted last
+    shifts: tuple[Float32, Float32] | None = None  # of opacities and colours, by the last fit
 
     def fitted(self, found: Found, yardstick: Yardstick) -> Found:
-        """`found` with other opacities and colours."""
+        """`found` with opacities and colours fitted to the pictures."""
         gaussians, sensitivity = self.arranged.gaussians, self.arranged.sensitivity
         palette = self.palettes.palette(found.coarseness.palette_size) if self.palettes else None
         own = replace(

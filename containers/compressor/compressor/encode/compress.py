@@ -29,8 +29,8 @@ from stage.errors import ErrorCode, StageError
 @dataclass(frozen=True)
 class _Effort:
     """How much work the search does. If a file's held-out loss is above its target, or far below it, the search is
-    repeated, at most `rounds` times in all. `views`: to explore; `fit`: whether pruning and rounding are compensated.
-    """
+    repeated, at most `rounds` times in all. `views`: number of views from which sensitivities are measured; `fit`:
+    whether pruning and rounding are compensated."""
 
     rounds: int = 4
     tries: int = MAX_TRIES
@@ -40,13 +40,13 @@ class _Effort:
 
 _SEARCH, _FIXED_STEPS = _Effort(), _Effort(rounds=2, tries=1, views=12, fit=False)
 _SECONDS_FOR_ALL_VIEWS = 400e-6  # per Gaussian; with less, exploring all views would take most of the time
-_CLOSE_ENOUGH = 0.8  # of the allowed loss used
+_CLOSE_ENOUGH = 0.8  # share of the allowed loss from which no further round is made
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
-# pruning may use this share of the budget, of error and of held-out loss; where it used more, half as much is tried
+# pruning may use this share of the budget, of error and of held-out loss; if it uses more, half as much is tried
 _MAX_SPENT = 0.4
-_PRUNING = (1.0, 0.5, 0.25)  # of what `prune` would do
-_PREPARED_BY = 0.5  # of the time: later nothing is pruned anew
+_PRUNING = (1.0, 0.5, 0.25)  # shares of the pruning that `prune` would do
+_PREPARED_BY = 0.5  # share of the time after which no further pruning is tried
 # a loss of more than this many dB at the finest steps means that the splat is at fault, not the search
 _INTOLERABLE_LOSS = 1.0
 
@@ -168,7 +168,7 @@ class _Compression:
         ready, budget = self._prepared(pruning=pruning)
         before = self.pace.spent
         results = self._rounds(ready, budget)
-        # held-out photos may miss what pictures of the trained views do not
+        # pruning may cost held-out photos more than pictures of the trained views show
         if not results[0].met and ready.spent and self.pace.allows(self.pace.spent - before):
             results += self._rounds(*self._prepared(pruning=False))
         return results

@@ -30,7 +30,7 @@ class Coarseness:
     """
 
     lambda_: float = 0.0
-    label_lambda: float = 0.0  # λ of the palette's labels, whose errors are measured otherwise
+    label_lambda: float = 0.0  # λ of the palette's labels, whose errors are measured differently
     palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
 
 

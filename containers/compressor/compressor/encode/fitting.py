@@ -13,7 +13,7 @@ from compressor.encode.quality import Image3
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 
-# the cost of a fit: this many Gaussians drawn and changed, and at least this many pictures; more pictures gain little
+# limits of a fit's cost: Gaussians drawn and changed, and the minimum number of pictures; more pictures gain little
 _WORK, _MIN_VISITS = 10_800_000, 12
 # step length per unit of the pictures' root mean square error: steps shrink as the fit converges
 _RATES = {"opacities": 3.2, "sh0": 1.06}
@@ -23,7 +23,7 @@ _SEED = 11
 
 @dataclass(frozen=True)
 class Sights:
-    """Cameras, and the original splat's pictures from them, to which a splat is fitted."""
+    """Cameras and the original splat's pictures from them: the target to which a splat is fitted."""
 
     cameras: Sequence[Camera]
     pictures: Sequence[Image3]

@@ -43,9 +43,10 @@ class Rendering:
         )
 
     def curvature(self) -> tuple[Iterator[tuple[slice, GaussianGradients]], Float32]:
-        """Factors gₖ with Σ gₖgₖᵀ = the Gauss-Newton block of each outline, by chunks, with the Gaussians they are of.
+        """Factors gₖ with Σ gₖgₖᵀ = the Gauss-Newton block of each outline, in chunks, each with the slice of its
+        Gaussians.
 
-        And the sum of each Gaussian's weights squared (N,).
+        Also returns the sum of each Gaussian's squared weights (N,).
         """
         moments, weights = blend_moments(self.projected, self.lists, self.picture)
         return self._factors(moments), weights
@@ -60,9 +61,8 @@ class Rendering:
     def _raw(
         self, gradients: ProjectedGradients, which: slice = slice(None), projected: Projected | None = None
     ) -> GaussianGradients:
-        """Of the Gaussians `which`, as `projected`. Ignores d(colour)/d(position): view dependence does not move the
-        outline.
-        """
+        """Gradients of the raw parameters of the Gaussians `which`, from those of `projected`. Ignores
+        d(colour)/d(position): view dependence does not move the outline."""
         g, camera = self.gaussians, self.camera
         parts = (g.means[which], g.quats[which], g.scales[which], g.opacities[which])
         none = np.zeros((len(parts[0]), 0, 3), np.float32)
@@ -71,7 +71,7 @@ class Rendering:
 
 
 def render_from(gaussians: Gaussians, camera: Camera) -> Rendering:
-    """Draw `gaussians`, ready for gradients."""
+    """Draw `gaussians`, keeping the data for gradients."""
     g, size = gaussians, (camera.width, camera.height)
     projected = project(g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN, packed(camera), *size, g.sh_degree)
     lists = tile_lists(projected.footprints, projected.depths, *size)

@@ -26,7 +26,7 @@ _WEIGHTS = (1e-3, 1e3)
 _UNSEEN = 0.05
 _CODEBOOK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, CODEBOOK_SIZE)
 _CODEBOOK_SAMPLE = 8192
-_CODEBOOK_SHARE = 0.15  # of the vectors' own error, which the codebook's rounding may add
+_CODEBOOK_SHARE = 0.15  # relative to the vectors' own error: what the codebook's rounding may add
 _ERROR_SAMPLE = 1 << 16
 
 
@@ -81,9 +81,10 @@ def _codebook(exact: Float32, users: Float32, root: Float64, allowed: float) -> 
 
 
 def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> Float32:
-    """Constant coefficients (N, 3) that absorb the error of `palette` in the directions each Gaussian is seen from.
+    """Constant coefficients (N, 3) that absorb the error of `palette` in the directions from which each Gaussian is
+    seen.
 
-    The least squares in colour over those directions; without a palette, of all higher coefficients.
+    A least-squares fit in colour over those directions; without a palette, of all higher coefficients.
     """
     out = np.empty_like(gaussians.sh0)
     _absorb(gaussians.sh0, gaussians.shN, sensitivity.directions, *_written(gaussians, palette), out)
@@ -99,7 +100,7 @@ def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette 
 
 
 def _written(gaussians: Gaussians, palette: Palette | None) -> tuple[Float32, UInt16]:
-    """Vectors (K, C, 3) and labels (N,), all of one zero vector without a palette."""
+    """Vectors (K, C, 3) and labels (N,); without a palette, one zero vector that all labels refer to."""
     if palette is None:
         return np.zeros((1, gaussians.shN.shape[1], 3), np.float32), np.zeros(len(gaussians), np.uint16)
     return palette.codebook[palette.codes], palette.labels

@@ -38,7 +38,7 @@ def outliers(gaussians: Gaussians, seen: Mask) -> Mask:
 
 def _neighbours(points: NDArray[np.float64], which: NDArray[np.int64], low: NDArray[np.float64], cell: float) -> Counts:
     """How many others are in the cell of each of `which`, or in the 26 around it."""
-    reach = 1 << 20  # cells to either side; farther ones share the last
+    reach = 1 << 20  # cells to either side; Gaussians farther away share the outermost cell
     cells = np.clip(np.floor((points - low) / cell), -reach, reach).astype(np.int64) + reach + 1
     radix = np.int64(2 * reach + 3)
 

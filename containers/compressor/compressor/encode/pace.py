@@ -22,7 +22,7 @@ _MIN_SECONDS = 8.0
 
 
 def seconds_for(preset: Preset, count: int, training_seconds: float | None) -> float:
-    """CPU seconds for a splat of `count` Gaussians; `training_seconds`: of its training, None where unknown."""
+    """CPU seconds for a splat of `count` Gaussians; `training_seconds`: those of its training, None if unknown."""
     if training_seconds is None:
         base, each = _WITHOUT_TRAINING[preset]
         return base + each * count
@@ -64,7 +64,7 @@ class Pace:
         self()
 
     def part(self, begin: float, end: float) -> Pace:
-        """The part of this pace from `begin` to `end`, 0..1, whose time starts now."""
+        """The part of this pace from `begin` to `end`, 0..1; its time starts now."""
         if (begin, end) == (0.0, 1.0):
             return self
 
@@ -79,5 +79,5 @@ class Pace:
         return self.clock() - self._started
 
     def allows(self, seconds: float, until: float = 1.0) -> bool:
-        """Whether a step of about this many seconds would end before that share of the budget is spent."""
+        """Whether a step of about this many seconds would end before the share `until` of the budget is spent."""
         return self.spent + seconds <= until * self.seconds

@@ -32,12 +32,12 @@ Points = Callable[[Indices], Float32]
 
 
 def build_palette(points: Points, weights: Float32, size: int, lambda_: float) -> tuple[Float32, Indices]:
-    """Up to `size` vectors (K, D) and the label (N,) of one for each of the N points.
+    """Up to `size` vectors (K, D), and for each of the N points the label (N,) of its vector.
 
-    √K coarse cells, each given its share of the palette by its points and their spread. Then every point takes the
-    vector of the least weight · distance² + λ · bits of its label, and the vectors move to the middle of
-    those that chose them (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989). Points
-    of little weight share few cheap labels. λ is 0 in the first round.
+    There are √K coarse cells; each gets a share of the palette according to its points and their spread. Then every
+    point takes the vector with the lowest weight · distance² + λ · bits of its label, and each vector moves to the
+    mean of the points that chose it (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989). Points
+    with little weight share few cheap labels. λ is 0 in the first round.
     """
     count = len(weights)
     if count <= size:
@@ -89,7 +89,8 @@ def _two_level_means(points: Float32, mass: Float32, size: int) -> Float32:
 
 
 def _shares(members: Indices, demand: Float64, size: int) -> Indices:
-    """Whole numbers in about `demand`'s proportions, from one (in a cell with members) to `members`; `size` in all."""
+    """Whole numbers roughly proportional to `demand`, at least one (for a cell with members) and at most `members`;
+    `size` in all."""
     scaled = demand / max(float(demand.sum()), 1e-30) * size
     shares: Indices = np.clip(np.floor(scaled), np.minimum(members, 1), members).astype(np.int64)
     while (spare := size - int(shares.sum())) > 0 and (shares < members).any():
@@ -148,7 +149,7 @@ class _Choice:
         self._index.add(palette)
 
     def labels(self, points: Points, weights: Float32) -> Indices:
-        """Of the least weight · distance² + cost of the label, among the nearest vectors and the cheapest."""
+        """Labels with the lowest weight · distance² + cost of the label, among the nearest vectors and the cheapest."""
         return np.concatenate([self._labels(points(part), weights[part]) for part in _parts(len(weights))])
 
     def _labels(self, points: Float32, mass: Float32) -> Indices:
@@ -156,7 +157,7 @@ class _Choice:
         if self._near == 1:
             return np.asarray(found[:, 0], dtype=np.int64)
         rows = np.arange(len(points))
-        # an index of -1: too few in the cells
+        # an index of -1 means that the probed cells have too few vectors
         cost = mass[:, None] * np.where(found >= 0, distances, np.inf) + self._label_costs[found]
         place = cost.argmin(axis=1)
         labels, least = found[rows, place], cost[rows, place]

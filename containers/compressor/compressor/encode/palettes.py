@@ -21,9 +21,9 @@ from splat.gaussians import Gaussians
 _MIN_PALETTE = 64
 _FIRST_PALETTES = (256, 4096)
 _FIRST_LARGE_PALETTES = (4096, 32768)
-# measured on trained scenes: one bit less per Gaussian, of some hundred, is worth about this share of the error
+# measured on trained scenes: saving one bit per Gaussian, of about a hundred, is worth about this share of the error
 _LABEL_LAMBDA = 1 / 80
-_NO_ERROR = 1e-30  # whose logarithm is still a number
+_NO_ERROR = 1e-30  # keeps the logarithm finite
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Trial:
 
 @dataclass
 class PaletteCurve:
-    """The curve of the palette's size: measured where a palette was built, interpolated elsewhere.
+    """Error and bytes by the palette's size: measured where a palette was built, interpolated elsewhere.
 
     The largest palettes take more time than everything else, so they are built only when the search needs them.
     `label_lambda`: the λ of `quantise_harmonics`.
@@ -48,7 +48,7 @@ class PaletteCurve:
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
-        """The sizes to begin with: two for the slope, and one vector per Gaussian if that is cheap (no search)."""
+        """The sizes to build first: two for the slope, and one vector per Gaussian if that is cheap (no search)."""
         count = len(self.arranged)
         sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
         sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
@@ -71,10 +71,10 @@ class PaletteCurve:
         return self.trials[size].palette
 
     def best(self, lambda_: float, *, built: bool = False) -> int:
-        """The size of the least error + λ · bits, among all candidates or among those that are `built`.
+        """The size with the lowest error + λ · bits, among all candidates or among those that are `built`.
 
-        Candidates: 0, then 64 up to the format's maximum in quarter octaves. For more than 4 · MAX_PALETTE Gaussians,
-        where a palette takes long to build: in whole octaves, none within an octave of one that is built.
+        Candidates: 0, then 64 up to the format's maximum in quarter octaves; for more than 4 · MAX_PALETTE Gaussians,
+        for which a palette takes long to build, in whole octaves, without those within an octave of one that is built.
         """
         known = sorted(self.trials)
         largest = min(MAX_PALETTE, len(self.arranged))
@@ -94,7 +94,8 @@ class PaletteCurve:
 
     @cached_property
     def _without(self) -> float:
-        """The error without palette: predicted, times measured / predicted of the smallest palette."""
+        """The error without a palette: as predicted, times the ratio of measured to predicted error for the smallest
+        palette."""
         size = min(self.trials)
         gaussians, sensitivity = self.arranged.gaussians, self.arranged.sensitivity
         expected = seen_error(gaussians, sensitivity, self.trials[size].palette)
@@ -102,7 +103,7 @@ class PaletteCurve:
         return correction * seen_error(gaussians, sensitivity, None)
 
     def _pictured(self, palette: Palette) -> Gaussians:
-        """The splat whose only loss is that of `palette`."""
+        """The splat with no other loss than that of `palette`."""
         gaussians = self.arranged.gaussians
         return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
@@ -122,7 +123,7 @@ def measure_palettes(arranged: Arranged, yardstick: Yardstick, budget: float, pa
 
 
 def _through(known_x: NDArray[np.float64], known_y: list[float], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Straight lines through known points, the outer ones prolonged."""
+    """Straight lines through known points, extrapolated beyond the outer ones."""
     y = np.asarray(known_y, dtype=np.float64)
     values = np.interp(x, known_x, y)
     if len(known_x) > 1:

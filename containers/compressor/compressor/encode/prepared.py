@@ -31,7 +31,7 @@ from compressor.sog.codes import MAX_PALETTE
 from splat.camera import View
 from splat.gaussians import Gaussians
 
-# this part of the error is left after a fit, on trained scenes
+# the share of the error that a fit usually leaves on trained scenes
 _USUAL_GAIN = 0.8
 _FITTED_BY = 0.7  # share of the time after which no fit is begun, because it could not end in time
 _LARGE = 200_000  # Gaussians above which a ratio of errors is measured on only half of the pictures
@@ -64,7 +64,7 @@ class Prepared:
 
             found = None
             if (compensation := self.compensation) and pace.allows(0, until=_FITTED_BY):
-                gain = 1.0 if near else _USUAL_GAIN  # which `near` has already
+                gain = 1.0 if near else _USUAL_GAIN  # `near` already includes the gain
                 found = search(
                     lambda lambda_, within: compensation.fitted(rounded(lambda_, within), yardstick),
                     start / gain, budget, pace, spent=self.spent, tries=tries,

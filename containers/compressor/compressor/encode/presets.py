@@ -34,7 +34,7 @@ def for_page(preset: Preset) -> Preset:
 
 @dataclass(frozen=True)
 class Target:
-    """The loss in dB that a preset allows, and the mean squared error against the original's pictures it amounts to."""
+    """The loss in dB that a preset allows, and the corresponding mean squared error against the original's pictures."""
 
     loss: float
     mean_squared_error: float

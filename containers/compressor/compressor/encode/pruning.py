@@ -24,7 +24,7 @@ from splat.gaussians import opacity_of
 # measured on trained scenes: pruning a tenth more of the Gaussians costs five times the error; files are smallest
 # if pruning uses this part of the budget
 _SHARE = 1 / 4
-# what the fit recovers, as a factor of the error (6 dB after four rounds over 36 views)
+# the factor by which the fit reduces the error (6 dB after four rounds over 36 views)
 _RECOVERED = 4.0
 _TOLERANCE = 1.5  # the measured error may exceed what was allowed by this factor
 _SHARES = tuple(share / 64 for share in range(1, 20))

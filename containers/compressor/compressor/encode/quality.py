@@ -25,16 +25,15 @@ BACKGROUND = (0.10, 0.11, 0.13)
 _FEW_VIEWS = 4
 _HELD_OUT_LIMIT = 16
 _PEAK_ERROR = 1e-10  # identical pictures: 100 dB
-_MIN_COVERED = 0.01  # least share of a picture that errors are divided by, if the splat covers less
+_MIN_COVERED = 0.01  # errors are divided by at least this share of a picture, even if the splat covers less
 
 Image3 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Cameras, the original splat's pictures from them, against which coarser splats are measured, and the number of
-    pixels in each that the original covers.
-    """
+    """Cameras, the original splat's pictures from them, and the number of pixels in each that the original covers: the
+    reference for measuring coarser splats."""
 
     cameras: list[Camera]
     pictures: list[Image3]
@@ -73,12 +72,12 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
 
 
 def covered_pixels(alpha: NDArray[np.float32]) -> float:
-    """The number of pixels of a picture (height, width) that are not background, by their opacity; never 0."""
+    """The number of covered pixels of a picture (height, width), weighted by their opacity; never 0."""
     return max(float(alpha.sum(dtype=np.float64)), _MIN_COVERED * alpha.size)
 
 
 def draw(gaussians: Gaussians, camera: Camera) -> Image3:
-    """A picture (height, width, 3) in 0..1 on a plain dark background, against which pictures are measured."""
+    """A picture (height, width, 3) in 0..1 on the plain dark background on which pictures are compared."""
     return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
 
 
@@ -89,9 +88,8 @@ def psnr(mean_squared_error: float) -> float:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Photos that no training saw, with their names, cameras, and the ground and sky that are drawn behind the splat
-    (pictures of the photos' sizes; None: black).
-    """
+    """Photos that no training saw, with their names and cameras, and the ground and sky that are drawn behind the
+    splat (pictures of the photos' sizes; None: black)."""
 
     names: list[str]
     cameras: list[Camera]
@@ -131,7 +129,7 @@ def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundi
     if not photos:
         return None
     behind = None
-    if surroundings is not None:  # drawn once, in bytes: they are compared with many times
+    if surroundings is not None:  # drawn once and stored as bytes: photos are compared with them many times
         behind = [np.rint(255 * background(surroundings, camera)).astype(np.uint8) for camera in cameras]
     return HeldOut(names, cameras, photos, behind)
 

@@ -25,10 +25,10 @@ from splat.gaussians import Gaussians
 from splat.kernels import kernel, parallel_kernel
 
 _SHAPE = 9  # position, three components of the rotation, three scales
-_TURNS = 12  # after which bits and codes hardly change
+_TURNS = 12  # rounds after which bits and codes hardly change
 _SAMPLE = 16384
 _BLOCKS = 16
-_TASK = 256  # Gaussians
+_TASK = 256  # Gaussians per task
 _UNUSED = 1.0  # pseudo-count for unused codes, so that their bit cost is finite
 # Largest change, beyond which the error is no longer quadratic: of a position, in standard deviations along the axis;
 # of a component of the rotation; of a scale's logarithm; of an opacity's logit.
@@ -197,7 +197,7 @@ def _shift(r: Float64, lost: Float64, j: int, most: float) -> float:
 
 @kernel
 def _numbers(mean: Float32, quat: Float32, scale: Float32, x: Float64, reach: Float64) -> None:
-    """A Gaussian's nine numbers in SOG's terms, and how far each may go."""
+    """A Gaussian's nine numbers as SOG stores them, and the largest change of each."""
     w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
     length = np.sqrt(w * w + a * a + b * b + c * c)
     w, a, b, c = w / length, a / length, b / length, c / length
@@ -233,10 +233,10 @@ def _position(code: int, low: float, unit: float) -> float:
 def _nearest_position(
     aim: float, weight: float, low: float, unit: float, bits: Bits, lambda_: float, reach: float
 ) -> int:
-    """The position's code of the least error + λ · bits; the bits are those of its low byte."""
+    """The position's code with the lowest error + λ · bits; the bits are those of its low byte."""
     value = np.copysign(np.log1p(abs(aim)), aim)
     exact = (value - low) / unit
-    step = np.exp(abs(value)) * unit  # of a code, in the world
+    step = np.exp(abs(value)) * unit  # of one code, in world units
     middle = int(min(max(np.rint(exact), 0.0), float(TOP)))
     best, found = np.inf, middle
     farthest = min(int(reach / step), 255)

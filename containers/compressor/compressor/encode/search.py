@@ -77,7 +77,7 @@ def search(
         error = max(found.mean_squared_error - spent, room / 1000)
         if error <= room and (best is None or found.coarseness.lambda_ > best.coarseness.lambda_):
             if best is None:
-                tried.clear()  # of other palettes
+                tried.clear()  # these were with other palettes
             best = found
         if last or _CLOSE_ENOUGH * room <= error <= room:
             break

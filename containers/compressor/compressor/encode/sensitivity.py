@@ -82,7 +82,7 @@ class _Tally:
             outlines[:, numbers] = _bounded(self._blocks[:, [k * (k + 3) // 2 for k in numbers]])
         correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
         _correlations(self._blocks, outlines, correlations)
-        del self._blocks  # as large as the splat, whose memory may be needed
+        del self._blocks  # they are as large as the splat, and their memory may be needed
         outlines /= np.float32(self._views)
         colours = _bounded(self._directions[:, 0]) / np.float32(self._views)
         return Sensitivity(
@@ -95,7 +95,7 @@ class _Tally:
         )
 
     def _blended_directions(self, usual: Float64) -> Float32:
-        """Each Gaussian's own directions, and as much of the usual ones as makes up for few views."""
+        """Each Gaussian's own directions, blended with the usual ones to make up for few views."""
         usual_weight = max(_MIN_SHARE * float(np.median(self._directions[:, 0])), 1e-30)
         blended = self._directions
         blended += (usual_weight * usual).astype(np.float32)

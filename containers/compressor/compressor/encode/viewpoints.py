@@ -27,15 +27,15 @@ _MEASURED_AROUND = 9  # number of cameras if there are no photos
 _EXPLORED_PIXELS, _EXPLORED_NEARBY = 480, 320
 MAX_EXPLORED = 36
 _NEAR_EVERY = 3  # one of this many cameras is moved nearer
-_NEAR_OF_PHOTOS = 0.5  # of a photo's distance to what is at its centre
+_NEAR_OF_PHOTOS = 0.5  # of a photo's distance to what is in its centre
 _NEAR_ROUND = 0.4  # of the distance at which the whole scene fits into the picture
-_INSIDE_EVERY = 9  # one of this many cameras all round is placed inside and looks out
-_ROOM = 0.1  # of that distance: the free space needed around a place inside
+_INSIDE_EVERY = 9  # one of this many cameras all round is placed inside, looking out
+_ROOM = 0.1  # relative to that distance: the free space needed around a place inside
 _INNER = (25.0, 75.0)  # percentiles of the positions between which such a place is sought
 _PLACES = 7  # candidates along each axis
 _RISES = (0.0, 15.0, -12.0)  # degrees relative to the framing's elevation
 _MAX_POINTS = 20_000
-_MIDDLE = 0.2  # of the picture, to both sides of its centre: the part at which a camera looks
+_MIDDLE = 0.2  # of the picture, to both sides of its centre: a camera's distance is measured to what is there
 
 Float64 = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def _nearer(camera: Camera, points: Float64) -> Camera:
 
 
 def _all_round(gaussians: Gaussians, framing: Framing, count: int, pixels: int, nearby: int) -> list[Camera]:
-    """`pixels` of the longer side, `nearby` of pictures from nearby and from inside."""
+    """Cameras all round; `pixels`: longer side of the pictures, `nearby`: that of those from nearby and from inside."""
     cameras, inside = _orbit(framing, count, pixels), _roomy_place(gaussians, framing)
     near = replace(framing, radius=_NEAR_ROUND * framing.radius)
     for number, turn in enumerate(framing.turns(count)):
@@ -127,7 +127,7 @@ def _orbit(framing: Framing, count: int, pixels: int) -> list[Camera]:
 
 
 def _outwards(eye: Float64, framing: Framing, turn: float, pixels: int) -> Camera:
-    """At `eye`, looking level along the azimuth `turn` degrees beside the framing's."""
+    """A camera at `eye` that looks level in the azimuth `turn` degrees from the framing's."""
     width, height = pixels, pixels * 3 // 4
     ahead = eye + framing.camera(turn, width, height, 0.0).position - framing.target
     return look_at(eye, ahead, framing.up, width=width, height=height, field_of_view=FIELD_OF_VIEW)
