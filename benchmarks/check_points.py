@@ -30,7 +30,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Surveyed:
+class Surveyed:
     """A flight's control and check points, marked exactly in its photos: `points`, their true `places` (3,) in ENU
     metres by name, the `model` that the sfm stage found, and the `true_cameras` by the names of its photos.
     """
@@ -42,7 +42,8 @@ class _Surveyed:
     gsd: float
 
     @classmethod
-    def of(cls, folder: Path, cameras: Path) -> _Surveyed:
+    def of(cls, folder: Path, cameras: Path) -> Surveyed:
+        """Of the flight in `folder` and the `cameras` that the sfm stage found for its surveyed upload."""
         photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
         survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
         own = {photo["name"]: Path(photo["original"]).name for photo in photos}
@@ -58,12 +59,11 @@ class _Surveyed:
         return cls(exact, places, _model(cameras, survey["cameras"]), true_cameras, float(survey["gsd_metres"]))
 
 
-def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
-    """RMS in plan and in height, in ground sampling distances, of the flight in `folder` and the `cameras` that the sfm
-    stage found for its surveyed upload: `measured` with errors of all marks, `true_cameras` by the check points' marks
-    alone, `exact_marks` with errors of the control points' marks alone, `bend` with exact marks of all.
+def check_points(surveyed: Surveyed) -> dict[str, Any]:
+    """RMS in plan and in height, in ground sampling distances: `measured` with errors of all marks, `true_cameras` by
+    the check points' marks alone, `exact_marks` with errors of the control points' marks alone, `bend` with exact marks
+    of all.
     """
-    surveyed = _Surveyed.of(folder, cameras)
     exact, places, model = surveyed.points, surveyed.places, surveyed.model
     rng = np.random.default_rng(0)
     found: dict[str, list[Vector]] = {
@@ -84,11 +84,10 @@ def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
     return {name: _rms(np.concatenate(offsets), surveyed.gsd) for name, offsets in found.items()}
 
 
-def exact_places(folder: Path, cameras: Path) -> tuple[Vector, Vector]:
+def exact_places(surveyed: Surveyed) -> tuple[Vector, Vector]:
     """Where the model of the sfm stage and the world have the control and check points, (N, 3) metres each, the
     former by exact marks: what is between the two is a similarity and the model's bend.
     """
-    surveyed = _Surveyed.of(folder, cameras)
     found = places_in(surveyed.model, surveyed.points)
     return np.array(list(found.values())), np.array([surveyed.places[name] for name in found])
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, laplace, maximum_filter, minimum_filter, sobel
 from scipy.spatial.transform import Rotation
 
-from benchmarks.check_points import check_points, exact_places
+from benchmarks.check_points import Surveyed, check_points, exact_places
 from benchmarks.flights import Flight
 from benchmarks.page_distances import page_distances
 from benchmarks.similarity import Similarity, similarity
@@ -68,9 +68,9 @@ def main() -> int:
         cameras = run_sfm(surveyed_upload(flight, folder, lit), folder / "sfm")
         model = run_training(cameras, folder / arguments.quality, arguments.quality, FOLD)
         truth = from_above(lit, WEST, NORTH, CELL, WIDTH, HEIGHT)
-        survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
-        moved = carried(read_scene(model, cameras), similarity(*exact_places(folder, cameras)))
-        found = {"scene": name, "gsd": survey["gsd_metres"], "check_points": check_points(folder, cameras)}
+        surveyed = Surveyed.of(folder, cameras)
+        moved = carried(read_scene(model, cameras), similarity(*exact_places(surveyed)))
+        found = {"scene": name, "gsd": surveyed.gsd, "check_points": check_points(surveyed)}
         found |= {**compared(moved, truth), **page_distances(moved, lit, flight.scenery().terrain)}
         print(json.dumps(found), flush=True)
     return 0

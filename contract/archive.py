@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -22,18 +24,26 @@ from contract.films import TELEMETRY_SUFFIX, is_film
 from contract.names import names_of
 from contract.stages import PipelineStep
 
-RAW_SUFFIXES = frozenset({".dng"})
-PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif")  # browsers on Windows save JPEGs as .jfif
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # Canon, Fujifilm and Sony write .HIF
+TIFF_SUFFIXES = (".tif", ".tiff")
+RAW_SUFFIXES = (".dng",)
+# what a camera develops first, raw files last: of one shot in several formats, the first counts
+PHOTO_SUFFIXES = (*JPEG_SUFFIXES, *HEIF_SUFFIXES, ".webp", ".png", *TIFF_SUFFIXES, *RAW_SUFFIXES)
 # pictures, films and documents that customers do send, but that no stage can read
-CAMERA_RAW_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})  # undeveloped photos
+CAMERA_RAW_SUFFIXES = frozenset(  # undeveloped photos
+    {".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw", ".gpr", ".iiq", ".3fr", ".fff"}
+)
 UNREADABLE_SUFFIXES = (
-    CAMERA_RAW_SUFFIXES | {".gif", ".bmp", ".jxl", ".avif"} | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
+    CAMERA_RAW_SUFFIXES
+    | {".gif", ".bmp", ".jxl", ".avif", ".jp2", ".psd"}
+    | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
 )
 SPLAT_SUFFIX = ".ply"
 SPLAT_SUFFIXES = frozenset({SPLAT_SUFFIX, ".spz", ".sog", ".splat"})
 CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
-SCENE_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
-SCENE_SUFFIXES = SCENE_PHOTO_SUFFIXES | {".bin", ".txt", ".json", SPLAT_SUFFIX}
+SCENE_PHOTO_SUFFIXES = (*JPEG_SUFFIXES, ".webp", ".png", *TIFF_SUFFIXES)
+SCENE_SUFFIXES = (*SCENE_PHOTO_SUFFIXES, ".bin", ".txt", ".json", SPLAT_SUFFIX)
 # of a COLMAP model, binary or as text
 MODEL_FILES = (
     ("cameras.bin", "images.bin", "points3D.bin"),
@@ -54,6 +64,7 @@ _OTHERS = {
     b"\xfd7zXZ": "an xz file", b"\x28\xb5\x2f\xfd": "a Zstandard file", b"%PDF": "a PDF", b"<": "a web page",
 }  # fmt: skip
 ARCHIVE_SUFFIXES = frozenset({".zip", ".zipx", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".tzst"})
+_DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 _ITERATION = re.compile(r"iteration_(\d{1,9})")
 _OF_A_BLOCK = re.compile(r"(^|/)blocks/[0-9]{2}/")
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
@@ -132,7 +143,7 @@ class Entry:
         """With the slashes of APPNOTE 4.4.17: some Windows tools write backslashes."""
         return self.name.replace("\\", "/")
 
-    @property
+    @cached_property
     def path(self) -> PurePosixPath:
         return PurePosixPath(self.plain_name)
 
@@ -211,7 +222,7 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     for entry in own:
         if entry.encrypted:
             raise RefusedArchive(ErrorCode.ENCRYPTED_ARCHIVE, entry.name)
-    chosen = list({entry.path: entry for entry in own if wanted(entry.path)}.values())
+    chosen = list({str(entry.path): entry for entry in own if wanted(entry.path)}.values())
     _check_folders(chosen)
     for entry in chosen:
         if entry.method not in METHODS:
@@ -222,7 +233,8 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
 
 def is_side_file(path: PurePosixPath) -> bool:
     """Whether a file is what operating systems leave in ZIPs: __MACOSX/, ._photo.jpg, .DS_Store, Thumbs.db."""
-    return any(part == "__MACOSX" or part.startswith(".") for part in path.parts) or path.name.lower() in _SIDE_FILES
+    inside = "/".join(("", *path.parts, ""))
+    return "/." in inside or "/__MACOSX/" in inside or path.name.lower() in _SIDE_FILES
 
 
 def nested_archives(entries: Iterable[Entry]) -> list[str]:
@@ -341,36 +353,45 @@ def inner_name(name: str) -> PurePosixPath:
         raise ValueError(f"a name of {len(name)} characters is too long")
     plain = name.replace("\\", "/")
     path = PurePosixPath(plain)
-    sizes = [len(part.encode("utf-8", "surrogateescape")) for part in path.parts]
-    if not sizes or path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:(/|$)", plain):
+    if not path.parts or path.is_absolute() or ".." in path.parts or _DRIVE.match(plain):
         raise ValueError(f"the name {name[:SHOWN]!r} leads out of its folder")
     if re.search(r"[\x00-\x1f\x7f]", name):
         raise ValueError(f"the name {name[:SHOWN]!r} holds control characters")
-    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES or len(sizes) > MAX_FOLDERS:
+    if not _fits(str(path)) or len(path.parts) > MAX_FOLDERS:
         raise ValueError(f"a name of {len(name)} characters is too long")
     return path
 
 
+def _fits(path: str) -> bool:
+    """Whether file systems take a relative path, and each of its parts."""
+    encoded = path.encode("utf-8", "surrogateescape")
+    if len(encoded) < MAX_NAME_BYTES:
+        return True
+    return len(encoded) < MAX_PATH_BYTES and max(map(len, encoded.split(b"/"))) <= MAX_NAME_BYTES
+
+
 def _check_name(entry: Entry) -> None:
     path = entry.path
-    drive = re.match(r"[A-Za-z]:(/|$)", entry.plain_name)
+    drive = _DRIVE.match(entry.plain_name)
     if path.is_absolute() or ".." in path.parts or not path.parts or drive or "\0" in entry.name:
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} leads out of the archive's folder")
     if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} is a link or a device, not a file")
-    sizes = [len(part.encode("utf-8", "replace")) for part in path.parts]
-    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
+    if not _fits(str(path)):
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a name of {len(entry.name)} characters is too long")
-    if len(sizes) > MAX_FOLDERS:
-        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {len(sizes) - 1} folders within each other")
+    if len(path.parts) > MAX_FOLDERS:
+        raise RefusedArchive(
+            ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {len(path.parts) - 1} folders within each other"
+        )
 
 
 def _check_folders(chosen: Sequence[Entry]) -> None:
-    files = {entry.path for entry in chosen}
-    for entry in chosen:
-        for folder in entry.path.parents:
-            if folder in files:
-                raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{folder} is both a file and a folder")
+    """Refuse a file that another lies in. Sorted with the separator before every letter, the two are neighbours."""
+    files = sorted(str(entry.path).replace("/", "\0") + "\0" for entry in chosen)
+    for file, following in pairwise(files):
+        if following.startswith(file):
+            name = file[:-1].replace("\0", "/")
+            raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{name} is both a file and a folder")
 
 
 def _check_sizes(chosen: Sequence[Entry], archive_bytes: int, limits: Limits) -> None:

@@ -44,7 +44,7 @@ def _encoding(names: Collection[bytes]) -> str:
     """
     if _all_decode(names, "utf-8"):
         return "utf-8"
-    western = "".join(name.decode("cp437") for name in names)
+    western = set().union(*(name.decode("cp437") for name in names))
     if all(letter.isascii() or unicodedata.name(letter, "").startswith("LATIN ") for letter in western):
         return "cp437"
     if _all_decode(names, "cp932") and all(_JAPANESE.fullmatch(name.decode("cp932")) for name in names):

@@ -12,9 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from contract.archive import PHOTO_SUFFIXES, RAW_SUFFIXES, TIFF_SUFFIXES
 from contract.counts import MIN_PHOTOS
 
 Key = TypeVar("Key")
@@ -62,9 +64,6 @@ class Shot:
 
 COLOUR = Shot(Kind.COLOUR)
 
-_TIFF = (".tif", ".tiff")
-# one shot in several formats: the one that the camera developed counts
-_FORMATS = (".jpg", ".jpeg", ".heic", ".heif", ".webp", ".png", ".tif", ".tiff", ".dng")
 _RAW_FOLDERS = {"raw", "dng"}
 # DJI_20260501123000_0001_T or DJI_0001_T, then perhaps a waypoint's name; MS_ begins the bands of a Mavic 3M
 _DJI = re.compile(r"(?P<shot>DJI_(\d{8,14}_)?\d{4})_(?P<tag>MS_[A-Z]+|[A-Z]+)(_.*)?", re.I)
@@ -82,7 +81,7 @@ _BAND_TAGS = {
     **dict.fromkeys(("PAN", "PANCHRO"), "panchromatic"),
 }
 _PREFIX = re.compile(r"(?P<tag>IRX|IR|THM|FLIR)_(?P<shot>.+)", re.I)
-_COLOUR_PREFIXES = ("MAX_", "RGB_", "VIS_", "DJI_", "IMG_")
+_COLOUR_PREFIXES = ("max_", "rgb_", "vis_", "dji_", "img_")
 _NUMBERED_BAND = re.compile(r"(?P<shot>.*\d{3,4})_(?P<band>[1-9]|10)")  # MicaSense: IMG_0001_3
 _LAST_DIGIT = re.compile(r"(?P<shot>DJI_\d{3})(?P<band>[1-5])", re.I)  # Phantom 4: DJI_0010.JPG to DJI_0015.TIF
 _MICASENSE = {"1": "blue", "2": "green", "3": "red", "4": "near infrared", "5": "red edge"}
@@ -100,13 +99,13 @@ _THERMAL_FOLDERS = {"thermal", "infrared", "tir", "lwir", "radiometric"}
 
 def by_name(paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, Shot]:
     """What each picture of an upload is, as far as the names of all of them say it."""
-    every = list(paths)
+    every = [_Name.of(path) for path in dict.fromkeys(paths)]
     found = _beside_photos(every)
-    rest = [path for path in every if path not in found]
+    rest = [name for name in every if name not in found]
     for rule in (_thermal, _bands, _zoom, _panoramas):
         found.update(rule(rest))
-        rest = [path for path in rest if path not in found]
-    return {path: found.get(path, COLOUR) for path in every}
+        rest = [name for name in rest if name not in found]
+    return {name.path: found.get(name, COLOUR) for name in every}
 
 
 def photos_of(shots: Mapping[Key, Shot]) -> list[Key]:
@@ -151,51 +150,90 @@ def _rank(group: tuple[Kind, str], count: int) -> tuple[int, int, int]:
     return _SCENES.index(kind), -count, best
 
 
-def _stem(path: PurePosixPath) -> str:
-    return path.stem.lower()
+@dataclass(eq=False, slots=True)
+class _Name:
+    """The name of a picture, taken apart once: an upload may have 50,000, and every rule looks at each of them.
+
+    `folder`: its path; `folders`: the names in that, in lower case; `stem`: of the file; `key`: the stem in lower case;
+    `suffix`: in lower case.
+    """
+
+    path: PurePosixPath
+    folder: str
+    folders: frozenset[str]
+    stem: str
+    key: str
+    suffix: str
+    of_dji: re.Match[str] | None
+    tagged: re.Match[str] | None
+
+    @classmethod
+    def of(cls, path: PurePosixPath) -> _Name:
+        folder, stem = _above(str(path)), path.stem
+        of_dji, tagged = _DJI.fullmatch(stem), _TAGGED.fullmatch(stem)
+        return cls(path, folder, _names_in(folder), stem, stem.lower(), path.suffix.lower(), of_dji, tagged)
+
+    @property
+    def is_tiff(self) -> bool:
+        return self.suffix in TIFF_SUFFIXES
 
 
-def _beside_photos(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
+@lru_cache(1000)
+def _names_in(folder: str) -> frozenset[str]:
+    return frozenset(folder.lower().split("/"))
+
+
+Found = dict[_Name, Shot]
+
+
+def _above(path: str) -> str:
+    """The path of the folder that a file or folder lies in; "" at the top."""
+    return path.rpartition("/")[0]
+
+
+def _beside_photos(names: Sequence[_Name]) -> Found:
     """Masks, previews and twins, by the photo that they are named after."""
-    candidates: dict[PurePosixPath, tuple[Kind, str]] = {}
-    for path in paths:
-        folders = {part.lower() for part in path.parts[:-1]}
-        if folders & _MASK_FOLDERS:
-            named = _MASK_NAME.fullmatch(path.stem)
-            candidates[path] = (Kind.MASK, named["photo"] if named else path.stem)
-        elif named := _MASK_NAME.fullmatch(path.stem):
-            candidates[path] = (Kind.MASK, named["photo"])
-        elif folders & _PREVIEW_FOLDERS:
-            candidates[path] = (Kind.PREVIEW, path.stem)
-        elif named := _PREVIEW_NAME.fullmatch(path.stem):
-            candidates[path] = (Kind.PREVIEW, named["photo"])
-    candidates |= _twins([path for path in paths if path not in candidates])
-    index = _Index([path for path in paths if path not in candidates])
+    candidates: dict[_Name, tuple[Kind, str]] = {}
+    for name in names:
+        if name.folders & _MASK_FOLDERS:
+            named = _MASK_NAME.fullmatch(name.stem)
+            candidates[name] = (Kind.MASK, named["photo"] if named else name.stem)
+        elif named := _MASK_NAME.fullmatch(name.stem):
+            candidates[name] = (Kind.MASK, named["photo"])
+        elif name.folders & _PREVIEW_FOLDERS:
+            candidates[name] = (Kind.PREVIEW, name.stem)
+        elif named := _PREVIEW_NAME.fullmatch(name.stem):
+            candidates[name] = (Kind.PREVIEW, named["photo"])
+    candidates |= _twins([name for name in names if name not in candidates])
+    if not candidates:
+        return {}
+    index = _Index([name for name in names if name not in candidates])
     found = {
-        path: Shot(kind, of=photo)
-        for path, (kind, named) in candidates.items()
-        if (photo := index.photo(path, named)) is not None
+        name: Shot(kind, of=photo.path)
+        for name, (kind, named_after) in candidates.items()
+        if (photo := index.photo(name, named_after)) is not None
     }
     # once one is a mask, the others are: of photos that are not in the archive
     if any(shot.kind is Kind.MASK for shot in found.values()):
-        for path, (kind, _) in candidates.items():
+        for name, (kind, _) in candidates.items():
             if kind is Kind.MASK:
-                found.setdefault(path, Shot(kind))
+                found.setdefault(name, Shot(kind))
     return found
 
 
-def _twins(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, tuple[Kind, str]]:
+def _twins(names: Sequence[_Name]) -> dict[_Name, tuple[Kind, str]]:
     """Files of one shot in a folder but the best of them; raw files in a folder of their own."""
-    shots: dict[tuple[PurePosixPath, str], list[PurePosixPath]] = defaultdict(list)
-    for path in paths:
-        if path.suffix.lower() in _FORMATS:
-            apart = path.suffix.lower() == ".dng" and path.parent.name.lower() in _RAW_FOLDERS
-            shots[path.parent.parent if apart else path.parent, _stem(path)].append(path)
-    found: dict[PurePosixPath, tuple[Kind, str]] = {}
+    shots: dict[tuple[str, str], list[_Name]] = defaultdict(list)
+    for name in names:
+        if name.suffix in PHOTO_SUFFIXES:
+            apart = name.suffix in RAW_SUFFIXES and name.folder.lower().rpartition("/")[2] in _RAW_FOLDERS
+            shots[_above(name.folder) if apart else name.folder, name.key].append(name)
+    found: dict[_Name, tuple[Kind, str]] = {}
     for files in shots.values():
-        best = min(files, key=lambda path: _FORMATS.index(path.suffix.lower()))
-        others = [path for path in files if path.suffix.lower() != best.suffix.lower()]
-        found.update(dict.fromkeys(others, (Kind.TWIN, best.name)))
+        if len(files) > 1:
+            best = min(files, key=lambda name: PHOTO_SUFFIXES.index(name.suffix))
+            others = [name for name in files if name.suffix != best.suffix]
+            found.update(dict.fromkeys(others, (Kind.TWIN, best.path.name)))
     return found
 
 
@@ -206,112 +244,116 @@ class _Index:
     through is the folders above a file, and not the photos.
     """
 
-    def __init__(self, photos: Sequence[PurePosixPath]) -> None:
-        self._photos: dict[str, list[PurePosixPath]] = defaultdict(list)
-        self._in: dict[tuple[str, PurePosixPath], list[PurePosixPath]] = defaultdict(list)
-        self._below: dict[tuple[str, PurePosixPath], list[PurePosixPath]] = defaultdict(list)
+    def __init__(self, photos: Sequence[_Name]) -> None:
+        self._photos: dict[str, list[_Name]] = defaultdict(list)
+        self._in: dict[tuple[str, str], list[_Name]] = defaultdict(list)
+        self._below: dict[tuple[str, str], list[_Name]] = defaultdict(list)
         for photo in photos:
-            for name in (_stem(photo), photo.name.lower()):
+            for name in (photo.key, photo.path.name.lower()):
                 self._photos[name].append(photo)
-                self._in[name, photo.parent].append(photo)
-                self._below[name, photo.parent.parent].append(photo)
+                self._in[name, photo.folder].append(photo)
+                self._below[name, _above(photo.folder)].append(photo)
 
-    def photo(self, path: PurePosixPath, named: str) -> PurePosixPath | None:
-        name = named.lower()
-        if name not in self._photos:
+    def photo(self, name: _Name, named_after: str) -> _Name | None:
+        key = named_after.lower()
+        if key not in self._photos:
             return None
-        for folder in (path.parent, path.parent.parent):
-            if close := self._in.get((name, folder)):
+        for folder in (name.folder, _above(name.folder)):
+            if close := self._in.get((key, folder)):
                 return close[0]
-        near: set[PurePosixPath] = set()
-        for folder in path.parents:
+        near: set[_Name] = set()
+        for folder in _folders_above(name):
             for index in (self._in, self._below):
-                near.update(index.get((name, folder), [])[:2])  # more than one is too many
-        return next((next(iter(some)) for some in (near, self._photos[name]) if len(some) == 1), None)
+                near.update(index.get((key, folder), [])[:2])  # more than one is too many
+        return next((next(iter(some)) for some in (near, self._photos[key]) if len(some) == 1), None)
 
 
-def _thermal(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
+def _folders_above(name: _Name) -> Iterator[str]:
+    folder = name.folder
+    while folder:
+        yield folder
+        folder = _above(folder)
+    yield folder
+
+
+def _thermal(names: Sequence[_Name]) -> Found:
     """By DJI's own names; by a tag or prefix that others lack, once a colour picture of one such shot is there."""
     thermal = Shot(Kind.THERMAL)
-    found: dict[PurePosixPath, Shot] = {}
-    colour = {(path.parent, stem) for path in paths for stem in _colour_stems(path)}
+    found: Found = {}
+    colour = {(name.folder, stem) for name in names for stem in _colour_stems(name)}
     tagged, confirmed = [], False
-    for path in paths:
-        folders = {part.lower() for part in path.parts[:-1]}
-        named = _DJI.fullmatch(path.stem)
-        if folders & _THERMAL_FOLDERS or (named and _is_djis_thermal(named["tag"].upper(), path.suffix.lower())):
-            found[path] = thermal
+    for name in names:
+        if name.folders & _THERMAL_FOLDERS or (name.of_dji and _is_djis_thermal(name.of_dji["tag"].upper(), name)):
+            found[name] = thermal
             continue
-        other = _TAGGED.fullmatch(path.stem)
+        other = name.tagged
         if other is None or other["tag"].upper() not in _THERMAL_TAGS:
-            other = _PREFIX.fullmatch(path.stem)
+            other = _PREFIX.fullmatch(name.stem)
         if other:
-            tagged.append(path)
-            confirmed |= (path.parent, other["shot"].lower()) in colour
+            tagged.append(name)
+            confirmed |= (name.folder, other["shot"].lower()) in colour
     return found | (dict.fromkeys(tagged, thermal) if confirmed else {})
 
 
-def _is_djis_thermal(tag: str, suffix: str) -> bool:
+def _is_djis_thermal(tag: str, name: _Name) -> bool:
     """`_R` is the radiometric JPEG of an XT2; of a TIFF it is the red band."""
-    return tag in _THERMAL_TAGS or (tag == "R" and suffix not in _TIFF)
+    return tag in _THERMAL_TAGS or (tag == "R" and not name.is_tiff)
 
 
-def _colour_stems(path: PurePosixPath) -> Iterator[str]:
+def _colour_stems(name: _Name) -> Iterator[str]:
     """What the stem of another picture of the same shot may be, in lower case, if this one is in colour."""
-    stem = _stem(path)
-    yield stem
-    if (tagged := _TAGGED.fullmatch(stem)) and tagged["tag"].upper() in _COLOUR_TAGS:
-        yield tagged["shot"]
+    yield name.key
+    if (tagged := name.tagged) and tagged["tag"].upper() in _COLOUR_TAGS:
+        yield tagged["shot"].lower()
     for prefix in _COLOUR_PREFIXES:
-        if stem.startswith(prefix.lower()):
-            yield stem[len(prefix) :]
+        if name.key.startswith(prefix):
+            yield name.key[len(prefix) :]
 
 
-def _bands(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
+def _bands(names: Sequence[_Name]) -> Found:
     """By DJI's `_MS_`; TIFFs by a band's name or number, where a shot has two of them, or a colour picture too."""
-    found: dict[PurePosixPath, Shot] = {}
-    shots: dict[tuple[PurePosixPath, str], dict[PurePosixPath, str]] = defaultdict(dict)
-    numbered: dict[tuple[PurePosixPath, str], dict[PurePosixPath, str]] = defaultdict(dict)
-    colour = {(path.parent, stem) for path in paths if path.suffix.lower() not in _TIFF for stem in _colour_stems(path)}
-    for path in paths:
-        named = _DJI.fullmatch(path.stem)
-        if named and named["tag"].upper().startswith("MS_"):
-            tag = named["tag"].upper().removeprefix("MS_")
-            found[path] = Shot(Kind.BAND, _BAND_TAGS.get(tag, tag.lower()))
-        elif path.suffix.lower() not in _TIFF:
+    found: Found = {}
+    shots: dict[tuple[str, str], dict[_Name, str]] = defaultdict(dict)
+    numbered: dict[tuple[str, str], dict[_Name, str]] = defaultdict(dict)
+    colour = {(name.folder, stem) for name in names if not name.is_tiff for stem in _colour_stems(name)}
+    for name in names:
+        if name.of_dji and name.of_dji["tag"].upper().startswith("MS_"):
+            tag = name.of_dji["tag"].upper().removeprefix("MS_")
+            found[name] = Shot(Kind.BAND, _BAND_TAGS.get(tag, tag.lower()))
+        elif not name.is_tiff:
             continue
-        elif other := _NUMBERED_BAND.fullmatch(path.stem):
+        elif other := _NUMBERED_BAND.fullmatch(name.stem):
             band = other["band"]
-            numbered[path.parent, other["shot"].lower()][path] = _MICASENSE.get(band, f"{band}th")
-        elif (other := _TAGGED.fullmatch(path.stem)) and (band := _BAND_TAGS.get(other["tag"].upper(), "")):
-            shots[path.parent, other["shot"].lower()][path] = band
-        elif (other := _LAST_DIGIT.fullmatch(path.stem)) and (path.parent, other["shot"].lower() + "0") in colour:
-            found[path] = Shot(Kind.BAND, _PHANTOM[other["band"]])  # the colour picture ends in 0
+            numbered[name.folder, other["shot"].lower()][name] = _MICASENSE.get(band, f"{band}th")
+        elif (other := name.tagged) and (band := _BAND_TAGS.get(other["tag"].upper(), "")):
+            shots[name.folder, other["shot"].lower()][name] = band
+        elif (other := _LAST_DIGIT.fullmatch(name.stem)) and (name.folder, other["shot"].lower() + "0") in colour:
+            found[name] = Shot(Kind.BAND, _PHANTOM[other["band"]])  # the colour picture ends in 0
     # a flight's photos may be numbered as bands are; shots of a camera have the same bands, several times
     sets = Counter(frozenset(bands.values()) for bands in numbered.values())
     shots.update({shot: bands for shot, bands in numbered.items() if sets[frozenset(bands.values())] >= MIN_PHOTOS})
-    for (folder, shot), bands in shots.items():
-        if len(bands) > 1 or (folder, shot) in colour:
-            found.update((path, Shot(Kind.BAND, band)) for path, band in bands.items())
+    for shot, bands in shots.items():
+        if len(bands) > 1 or shot in colour:
+            found.update((name, Shot(Kind.BAND, band)) for name, band in bands.items())
     return found
 
 
-def _zoom(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
+def _zoom(names: Sequence[_Name]) -> Found:
     """Pictures of the zoom lens whose shot the wide lens took too; the others are photos like any."""
     wide, zoom = set(), {}
-    for path in paths:
-        named = _DJI.fullmatch(path.stem) or _TAGGED.fullmatch(path.stem)
+    for name in names:
+        named = name.of_dji or name.tagged
         if named is None:
             continue
         # the two lenses' clocks may differ by a second: DJI's number of the shot decides
-        shot = (path.parent, re.sub(r"^dji_\d+_", "", named["shot"].lower()))
+        shot = (name.folder, re.sub(r"^dji_\d+_", "", named["shot"].lower()))
         if named["tag"].upper() in _WIDE_TAGS:
             wide.add(shot)
         elif named["tag"].upper() in _ZOOM_TAGS:
-            zoom[path] = shot
-    return dict.fromkeys((path for path, shot in zoom.items() if shot in wide), Shot(Kind.ZOOM))
+            zoom[name] = shot
+    return dict.fromkeys((name for name, shot in zoom.items() if shot in wide), Shot(Kind.ZOOM))
 
 
-def _panoramas(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
+def _panoramas(names: Sequence[_Name]) -> Found:
     """Stitched ones."""
-    return dict.fromkeys((path for path in paths if _PANORAMA_NAME.fullmatch(path.stem)), Shot(Kind.PANORAMA))
+    return dict.fromkeys((name for name in names if _PANORAMA_NAME.fullmatch(name.stem)), Shot(Kind.PANORAMA))

@@ -47,7 +47,16 @@ def pack(folder: Path, archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as sink:
         for path, name in files.items():
             if wanted(name):
-                sink.write(path, str(name))
+                sink.write(path, readable(str(name)))
+
+
+def readable(name: str) -> str:
+    """The name of a file or folder as text: one that is not UTF-8 was most likely written in Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("latin-1")
+    return name
 
 
 def free_folder(wanted: Path) -> Path:

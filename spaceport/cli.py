@@ -84,10 +84,10 @@ def scene(given: argparse.Namespace, root: Path) -> int:
             source = replace(source, step=PipelineStep.SCENE)
         options = _options(given, source)
     except FileNotFoundError:
-        print(f"spaceport: there is no {given.input}", file=sys.stderr)
+        print(f"spaceport: there is no {printable(str(given.input))}", file=sys.stderr)
         return WRONG_USE
     except OSError as fault:
-        print(f"spaceport: {given.input} cannot be read: {fault.strerror}", file=sys.stderr)
+        print(f"spaceport: {printable(str(given.input))} cannot be read: {fault.strerror}", file=sys.stderr)
         return WRONG_USE
     except RejectedUpload as rejected:
         _explain(rejected.error)
@@ -140,7 +140,7 @@ def _opening(plan: Plan, paces: PaceFile) -> str:
     return (
         f"{printable(source.name)}: {holds}{source.bytes / 1e6:.1f} MB, quality {plan.options.quality}\n"
         f"time    {left} on this machine\n"
-        f"result  {plan.out}"
+        f"result  {printable(str(plan.out))}"
     )
 
 
@@ -148,12 +148,12 @@ def _close(outcome: Outcome) -> None:
     if outcome.error:
         _explain(outcome.error)
         if outcome.folder:
-            print(f"logs and finished stages: {outcome.folder}", file=sys.stderr)
+            print(f"logs and finished stages: {printable(str(outcome.folder))}", file=sys.stderr)
         return
     assert outcome.folder is not None
     shown = [(label, outcome.folder / name) for name, label in SHOWN.items() if (outcome.folder / name).is_file()]
     for label, path in shown or [("result", outcome.folder)]:
-        print(f"{label:<8} {path}", file=sys.stderr)
+        print(f"{label:<8} {printable(str(path))}", file=sys.stderr)
 
 
 def _explain(error: JobError) -> None:

@@ -26,7 +26,7 @@ from domain.sagemaker_requests import CAMERAS, makes_survey_products
 from local.board import Board, StageView
 from local.customer import StatusEvent
 from local.display import progress_display
-from local.folders import code_of, free_folder, move, pack
+from local.folders import code_of, free_folder, move, pack, readable
 from local.sagemaker.container import Image
 from spaceport.blocks import is_divided, train_in_blocks
 from spaceport.delivery import deliver
@@ -191,7 +191,7 @@ def job_for(source: Source, options: JobOptions) -> Job:
     """A job of this machine: its id is that of the same file, as it would be of the same upload."""
     status = source.path.stat()
     etag = f"{status.st_mtime_ns}-{source.bytes}"
-    uploaded = UploadedObject(bucket="local", key=source.path.resolve().name, etag=etag)
+    uploaded = UploadedObject(bucket="local", key=readable(source.path.resolve().name), etag=etag)
     return job_of(uploaded, "local", options, datetime.now(UTC))
 
 

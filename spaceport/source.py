@@ -9,7 +9,15 @@ from contract.archive import Entry, scene_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_contents, check_entries, divided_from, read_entries, step_of
+from domain.preflight import (
+    check_bare_film,
+    check_bare_splat,
+    check_contents,
+    check_entries,
+    divided_from,
+    read_entries,
+    step_of,
+)
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
@@ -55,8 +63,7 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
             case UploadKind.KSPLAT:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
             case UploadKind.SPLAT if only in (None, Stage.COMPRESSOR):
-                if size == 0:
-                    raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
+                check_bare_splat(stream, path.name, size)
                 return Source(path, PipelineStep.COMPRESSION, 0, size)
             case UploadKind.SPLAT:
                 raise RejectedUpload(ErrorCode.NOT_A_ZIP, f"{path.name} is a splat")

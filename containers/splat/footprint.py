@@ -136,10 +136,11 @@ def up_of(cameras: Sequence[Camera]) -> Vector:
 
 
 def robust_mean(colours: Vector) -> Vector:
-    """(3,) mean of those colours (N, 3) whose brightness lies between the 20th and 80th percentile."""
+    """(3,) mean of those colours (N, 3) whose brightness lies between the 20th and 80th percentile; of two, of both."""
     brightness = colours.mean(axis=1)
     low, high = np.percentile(brightness, (20, 80))
-    return np.asarray(colours[(brightness >= low) & (brightness <= high)].mean(axis=0), dtype=np.float64)
+    usual = (brightness >= low) & (brightness <= high)
+    return np.asarray(colours[usual if usual.any() else slice(None)].mean(axis=0), dtype=np.float64)
 
 
 def pale_sky(tone: Vector) -> tuple[Vector, Vector]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
+import numba.core.caching
 import numpy as np
 
 Scalar: TypeAlias = Any  # a float32 or an unsigned index inside a kernel, for which Python has no type
@@ -35,11 +37,26 @@ def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
     return temporary / f"spaceport-{os.getuid()}" / name
 
 
+caching: Any = numba.core.caching
 config: Any = numba.config  # its attributes are created at import, so type checkers do not know them
 config.CACHE_DIR = str(cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir())))
 # numba prefers TBB, which may or may not be installed, and whose threads were seen to spin forever when the process
 # ended on a busy machine
 config.THREADING_LAYER_PRIORITY = ["omp", "workqueue", "tbb"]
+
+
+def _save(cache: Any, key: Any, data: Any) -> None:
+    """Save a compiled kernel in a file of its own, and only then enter it into its index.
+
+    numba numbers the files and enters them first. So two processes that compile a kernel for different types at the
+    same time may write to one file, and a process that starts meanwhile loads what an older source left in it.
+    """
+    name = cache._load_index().get(key) or cache._data_name(uuid.uuid4().int)
+    cache._save_data(name, data)
+    cache._save_index({**cache._load_index(), key: name})
+
+
+caching.IndexDataCacheFile.save = _save
 
 # Arithmetic may be reordered and fused, which vectorisation needs; infinities and NaNs stay: kernels test for them.
 _FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}

@@ -10,26 +10,28 @@ from numpy.typing import NDArray
 
 Number = TypeVar("Number", bound=np.generic)
 _ALIGNMENT = 64  # bytes: a cache line
-_CHUNK = 64 << 20  # bytes that are mapped at once: a process may have some 65,000 mappings
+# bytes that are mapped at once: as many again as there are, so that a small scene writes little and a large one needs
+# few of the 65,000 mappings that a process may have
+_FIRST_CHUNK, _MAX_CHUNK = 1 << 20, 64 << 20
 
 
 class Shelf:
     """Takes arrays and gives them back as arrays in a nameless file below the temporary folder.
 
-    The file lives as long as any of its arrays. It grows by whole chunks that are written before they are mapped, so
-    that a full disk is an OSError and not the end of the process.
+    The file lives as long as any of its arrays. It grows by chunks that are written before they are mapped, so that a
+    full disk is an OSError and not the end of the process.
     """
 
-    def __init__(self, chunk: int = _CHUNK) -> None:
-        """`chunk`: bytes that the file grows by at least."""
+    def __init__(self, first_chunk: int = _FIRST_CHUNK) -> None:
+        """`first_chunk`: bytes that the file grows by at first."""
         self._file = tempfile.TemporaryFile(prefix="spaceport-")  # noqa: SIM115  lives as long as its mappings
-        self._bytes, self._chunk = 0, chunk
+        self._bytes, self._first_chunk = 0, first_chunk
         self._free: NDArray[np.uint8] = np.zeros(0, np.uint8)
 
     def keep(self, values: NDArray[Number]) -> NDArray[Number]:
         """A writable copy of `values` in the file, in C order. Raises OSError where the disk is full."""
         if values.nbytes > len(self._free):
-            self._grow(max(self._chunk, values.nbytes))
+            self._grow(max(min(self._bytes or self._first_chunk, _MAX_CHUNK), values.nbytes))
         place: NDArray[Any] = self._free[: values.nbytes].view(values.dtype).reshape(values.shape)
         place[...] = values
         self._free = self._free[-(-values.nbytes // _ALIGNMENT) * _ALIGNMENT :]

@@ -6,6 +6,7 @@ Pillow opens some forty formats whatever a file's name is, among them EPS, for w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from contract.counts import MAX_PIXELS
 
@@ -21,6 +23,8 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is open
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit mostly warns; `open_picture` has one that refuses
 
 
+_WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of a BigTIFF
 MASKED_BELOW = 128  # 0..255: pixels darker than this in a mask, or in a photo's alpha channel, are not used
 
 
@@ -43,6 +47,20 @@ def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator[Image
         yield picture
 
 
+def why_unreadable(path: Path, error: Exception) -> str:
+    """What is wrong with a picture that raised `error` when it was decoded, in words for the customer."""
+    if isinstance(error, TooManyPixelsError):
+        return f"has {error}"
+    if isinstance(error, UnidentifiedImageError):
+        with path.open("rb") as file:
+            if file.read(4) in _TIFFS:
+                return "is a TIFF that is damaged or of an unsupported kind: export it as RGB with 8 bits per channel"
+        return "is not a photo, or its beginning is damaged"
+    if "truncated" in str(error):
+        return "is cut off: part of the file is missing"
+    return f"cannot be decoded ({type(error).__name__})"
+
+
 def check_pixels(width: int, height: int) -> None:
     """Raise TooManyPixelsError for more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
@@ -50,15 +68,21 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to 8-bit RGB: 16-bit and float greys are stretched over their own range, NaN becomes black."""
+    """Convert any mode to 8-bit RGB: 16-bit and float greys are stretched over their own range, NaN becomes black.
+
+    Pillow inverts a TIFF whose zero is white only if it has 8 bits or fewer.
+    """
     if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
     values = np.asarray(image)
     known = values[np.isfinite(values)] if image.mode == "F" else values
-    low, high = np.percentile(known, (0.1, 99.9)) if known.size else (0.0, 0.0)
+    low, high = np.percentile(known, (0.1, 99.9)).tolist() if known.size else (0.0, 0.0)
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
+        low, high = high, low
+    span = math.copysign(max(abs(high - low), 1e-9), high - low)
     grey = np.empty(values.shape, np.uint8)
     for rows in _bands(values):
-        stretched = (values[rows].astype(np.float64) - low) / max(high - low, 1e-9) * 255
+        stretched = (values[rows].astype(np.float64) - low) / span * 255
         grey[rows] = np.clip(np.nan_to_num(stretched, nan=0.0), 0, 255)
     return Image.fromarray(grey).convert("RGB")
 

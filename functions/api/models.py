@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
 from contract.options import MAX_NAME, Quality
 from contract.stages import PipelineStep, Stage
-from domain.job import AnyCase, Camel, Email, JobOptions
+from domain.job import AnyCase, Camel, Email, JobOptions, text_line
 from domain.webhooks import Delivery
 
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As returned by POST /start-job")]
@@ -195,11 +195,12 @@ class RenameBody(Camel):
 
 
 class ShareRequest(Camel):
-    """A link that opens a scene for anyone who has it. `days`: how long it works; without it, until it is withdrawn."""
+    """A link that opens a scene for anyone who has it. `label`: kept as one printable line, as names are; `days`: how
+    long the link works; without it, until it is withdrawn."""
 
     model_config = ConfigDict(extra="forbid")
 
-    label: Annotated[str, StringConstraints(max_length=MAX_NAME)] = ""
+    label: Annotated[str, StringConstraints(max_length=MAX_NAME), AfterValidator(text_line)] = ""
     days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
 
 

@@ -86,7 +86,7 @@ class JobOptions(Camel, WholeNumberOptions, TextOptions):
     @classmethod
     def _text(cls, value: str | None) -> str | None:
         """The text as mails and reports print it: one line. None if nothing printable remains."""
-        return None if value is None else _line(value) or None
+        return None if value is None else text_line(value) or None
 
 
 class Job(Camel):
@@ -236,11 +236,12 @@ def job_of(
 
 def scene_name(text: str) -> str:
     """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
-    return _line(text) or "scene"
+    return text_line(text) or "scene"
 
 
-def _line(text: str) -> str:
-    """Printable text, with the decomposed letters of macOS composed again."""
+def text_line(text: str) -> str:
+    """A customer's text as pages, mails and reports show it: one printable line of at most MAX_NAME characters, with
+    the decomposed letters of macOS composed again."""
     return one_line(unicodedata.normalize("NFC", text), MAX_NAME)
 
 

@@ -6,7 +6,7 @@ model of a scene are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -78,14 +78,10 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
         return _check_splat(chosen)
     if any(is_film(entry.path) and entry.bytes > 0 for entry in chosen):
         return 0
-    files = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     if step in _SCENES:
-        photos = _scene_photos(chosen)
-        return _check_photo_count(photos, files, nested_archives(entries))
+        return _check_photo_count(_scene_photos(chosen), entries)
     shots = by_name(entry.path for entry in chosen if is_photo(entry.path) and entry.bytes > 0)
-    return _check_photo_count(
-        photos_of(shots), files, nested_archives(entries), described(second_images(shots).values())
-    )
+    return _check_photo_count(photos_of(shots), entries, described(second_images(shots).values()))
 
 
 def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineStep) -> None:
@@ -124,13 +120,12 @@ def check_bare_splat(stream: BinaryIO, key: str, size: int) -> None:
     check_ply(PurePosixPath(key).name, stream.read(MAX_HEADER_BYTES), size)
 
 
-def _check_photo_count(
-    photos: Sequence[PurePosixPath], files: Set[PurePosixPath], nested: Sequence[str], others: str = ""
-) -> int:
-    """The number of photos. `nested`: archives that are not opened; `others`: pictures that do not count, in words."""
+def _check_photo_count(photos: Sequence[PurePosixPath], entries: Sequence[Entry], others: str = "") -> int:
+    """The number of photos. `others`: pictures that do not count, in words."""
     if not photos:
-        if nested:
+        if nested := nested_archives(entries):
             raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{', '.join(nested[:3])} in the ZIP: not opened")
+        files = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
         unreadable = sorted({path.suffix.lower() for path in files} & UNREADABLE_SUFFIXES)
         if unreadable:
             raise RejectedUpload(ErrorCode.UNSUPPORTED_PHOTOS, "found " + ", ".join(unreadable))

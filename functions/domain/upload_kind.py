@@ -6,7 +6,7 @@ import zlib
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from contract.archive import CAMERA_RAW_SUFFIXES, PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
+from contract.archive import CAMERA_RAW_SUFFIXES, is_side_file, is_splat, is_survey
 from contract.films import begins_as_film, is_film
 from contract.ply import MAGIC as PLY
 
@@ -38,7 +38,7 @@ def kind_by_key(key: str) -> UploadKind | None:
     suffix = path.suffix.lower()
     if key.endswith(_FOLDER_MARKERS) or is_side_file(PurePosixPath(path.name)) or suffix in _SIDE_SUFFIXES:
         return UploadKind.NOTHING
-    if suffix in PHOTO_SUFFIXES | CAMERA_RAW_SUFFIXES or is_survey(path):
+    if is_survey(path) or suffix in CAMERA_RAW_SUFFIXES:
         return UploadKind.PHOTO
     return None
 

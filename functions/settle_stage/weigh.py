@@ -22,10 +22,10 @@ Pixels = Mapping[str, int]  # size of the part of each photo that shows a block,
 
 
 class BlockEnd(Camel):
-    """The outcome of a block: its `output`, or the `error` that ended it and the `cost` of its attempts."""
+    """The outcome of a block: its `output` if it was trained, otherwise the `error` that ended it and the `cost` of its
+    attempts."""
 
     block: int
-    succeeded: bool
     output: StageOutput | None = None
     error: JobError | None = None
     cost: dict[str, float] = Field(default_factory=dict)
@@ -37,15 +37,15 @@ class WeighRequest(Camel):
     job_id: str
     scene: str
     coarse: StageOutput
-    blocks: tuple[BlockEnd, ...]
+    blocks: tuple[BlockEnd, ...] = Field(min_length=1)
 
     @property
     def kept(self) -> dict[int, StageOutput]:
-        return {end.block: end.output for end in self.blocks if end.succeeded and end.output is not None}
+        return {end.block: end.output for end in self.blocks if end.output is not None}
 
     @property
     def lost(self) -> list[int]:
-        return [end.block for end in self.blocks if end.block not in self.kept]
+        return [end.block for end in self.blocks if end.output is None]
 
 
 def failure_of(request: WeighRequest, plan: BlockPlan) -> JobError | None:
@@ -53,7 +53,8 @@ def failure_of(request: WeighRequest, plan: BlockPlan) -> JobError | None:
     hold enough of the flight's work."""
     if sum(plan.block(block).weight for block in request.kept) >= ENOUGH:
         return None
-    codes = Counter(end.error.code if end.error else ErrorCode.INTERNAL for end in request.blocks if not end.succeeded)
+    lost = [end for end in request.blocks if end.output is None]
+    codes = Counter(end.error.code if end.error else ErrorCode.INTERNAL for end in lost)
     ((code, _),) = codes.most_common(1)
     facts = f"{len(request.lost)} of {len(request.blocks)} blocks: {_listed(request.lost)}"
     return JobError.of(code, "" if code is ErrorCode.INTERNAL else facts)

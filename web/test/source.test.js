@@ -69,9 +69,9 @@ test('a photo that was changed makes another upload', () => {
 });
 
 test('only photos are taken, and no clutter of the operating system', () => {
-    const names = ['f/a.jpeg', 'f/b.dng', 'f/c.HEIC', 'f/notes.txt', 'f/.hidden.jpg', '__MACOSX/f/a.jpeg', 'f/__MACOSX/a.jpg', 'f/.trash/a.jpg'];
+    const names = ['f/a.jpeg', 'f/b.dng', 'f/c.HEIC', 'f/d.JFIF', 'f/e.jpe', 'f/notes.txt', 'f/.hidden.jpg', '__MACOSX/f/a.jpeg', 'f/__MACOSX/a.jpg', 'f/.trash/a.jpg'];
     const source = new FolderSource('f', names.map((name) => photo(name, 10)));
-    assert.deepEqual(source.entries.map(({ name }) => name), ['f/a.jpeg', 'f/b.dng', 'f/c.HEIC']);
+    assert.deepEqual(source.entries.map(({ name }) => name), ['f/a.jpeg', 'f/b.dng', 'f/c.HEIC', 'f/d.JFIF', 'f/e.jpe']);
 });
 
 test('a chosen folder is named after itself', () => {

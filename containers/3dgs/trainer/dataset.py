@@ -23,7 +23,7 @@ from splat.camera import Camera, Split
 from splat.files import below
 from splat.stored import NOWHERE, Triple, offset_of
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture
+from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, why_unreadable
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
@@ -317,7 +317,7 @@ def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
     except FileNotFoundError:
         raise UnusablePhotoError(f"the model names {path.name}, which is not in images/") from None
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken headers
-        raise UnusablePhotoError(f"{path.name} cannot be read ({error})") from error
+        raise UnusablePhotoError(f"{path.name} {why_unreadable(path, error)}") from error
     if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
         raise UnusablePhotoError(
             f"{path.name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}"

@@ -13,7 +13,7 @@ from splat.bounded import Bounded
 from splat.camera import Camera
 from splat.loss import Target
 from stage.errors import ErrorCode, StageError
-from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
+from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb, why_unreadable
 from trainer.dataset import Crop, Photo
 
 _VOUCHED = 200  # of 255: the mean, over a smaller picture's pixel, of what a virtual view knows
@@ -96,7 +96,7 @@ def _decode(
             box = (left * width, top * height, right * width, bottom * height)
             return np.asarray(plane(picture).resize(size, Image.Resampling.BOX, box))
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} {why_unreadable(path, error)}") from error
 
 
 def _opacity(picture: Image.Image) -> Image.Image:

@@ -50,9 +50,10 @@ def calibrate(
     if view_spread_degrees(viewing_directions(adjusted)) > OBLIQUE_SPREAD_DEGREES:
         freed = pycolmap.Reconstruction(adjusted)
         adjust(freed, threads, refine_focal_length=True, refine_principal_point=True)
-        gain = 1 - freed.compute_mean_reprojection_error() / adjusted.compute_mean_reprojection_error()
+        worth = (1 - WORTH_A_SHIFT) * adjusted.compute_mean_reprojection_error()  # which may be 0
+        gained = freed.compute_mean_reprojection_error() < worth
         _filter(freed)
-        if gain > WORTH_A_SHIFT and _is_sane(freed):
+        if gained and _is_sane(freed):
             return freed, "principal point"
         _filter(adjusted)
         return adjusted, "none"

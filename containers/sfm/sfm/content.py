@@ -24,7 +24,7 @@ _THERMAL_SOURCE = re.compile(r"infrared|thermal|ir(camera)?$", re.I)
 _BAND = re.compile(r"[A-Za-z][A-Za-z ]*")
 _PANORAMAS = ("equirectangular", "cylindrical")
 _THERMAL_MAKERS = (["FLIR"],)  # first words
-_ONE_CHANNEL = ("1", "L", "LA", "I", "F")  # first letters of Pillow's modes, which have others behind them
+_ALPHA = {"A", "a"}  # of Pillow's bands; LAB's second band is called A, too
 # of a channel against another, in 8 bits: JPEG keeps a grey picture's channels together to a rounding
 MAX_GREY_DIFFERENCE = 2
 UNNAMED_BAND = Shot(Kind.BAND)
@@ -48,7 +48,7 @@ def shot_in(image: Image.Image, metadata: Metadata) -> Shot:
 
 def is_grey(image: Image.Image) -> bool:
     """Whether a picture has one channel, or three that show the same."""
-    if image.mode.startswith(_ONE_CHANNEL):
+    if len({*image.getbands()} - _ALPHA) == 1 and not image.mode.startswith("P"):
         return True
     colours = image if image.mode == "RGB" else image.convert("RGB")
     small = np.asarray(colours.resize((64, 64), Image.Resampling.BOX), np.int16)

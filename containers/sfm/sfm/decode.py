@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pillow_heif
 import rawpy
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from contract.archive import RAW_SUFFIXES
 from contract.shots import COLOUR, Shot
 from sfm.content import shot_in
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
 from stage import pictures
-from stage.pictures import FORMATS, TooManyPixelsError, UnusablePhotoError, check_pixels, open_picture
+from stage.pictures import FORMATS, UnusablePhotoError, check_pixels, open_picture, why_unreadable
 
 PHOTO_FORMATS = (*FORMATS, "HEIF")
 pillow_heif.register_heif_opener()
@@ -37,10 +37,12 @@ def decode(path: Path) -> Decoded:
     """Decode every pixel of the file at `path`. Raises UnusablePhotoError if it is damaged, too large or no photo."""
     try:
         return _develop(path) if path.suffix.lower() in RAW_SUFFIXES else _open(path)
-    except TooManyPixelsError as error:
-        raise UnusablePhotoError(f"has {error}") from error
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise UnusablePhotoError("is not a photo, or its beginning is damaged") from error
+    except rawpy.LibRawIOError as error:
+        raise UnusablePhotoError("is cut off: part of the file is missing") from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … on broken files
-        raise UnusablePhotoError(_why_unreadable(error)) from error
+        raise UnusablePhotoError(why_unreadable(path, error)) from error
 
 
 def _open(path: Path) -> Decoded:
@@ -75,11 +77,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # as in read_metadata
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _why_unreadable(error: Exception) -> str:
-    if isinstance(error, (UnidentifiedImageError, rawpy.LibRawFileUnsupportedError)):
-        return "is not a photo, or its beginning is damaged"
-    if "truncated" in str(error) or isinstance(error, rawpy.LibRawIOError):
-        return "is cut off: part of the file is missing"
-    return f"cannot be decoded ({type(error).__name__})"

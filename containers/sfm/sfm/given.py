@@ -45,6 +45,7 @@ from stage.pictures import (
     open_picture,
     shown_in,
     to_rgb,
+    why_unreadable,
 )
 from stage.result import StageOutcome, Warning
 
@@ -227,6 +228,9 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
     """
     try:
         source = folder / "images" / inner_name(name)
+    except ValueError as error:
+        raise UnusablePhotoError(str(error)) from error
+    try:
         with open_picture(source) as picture:
             size = picture.size
             if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
@@ -240,7 +244,7 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
     except FileNotFoundError:
         raise UnusablePhotoError(f"the model names {name}, which is not in images/") from None
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken files
-        raise UnusablePhotoError(f"{name} cannot be read ({error})") from error
+        raise UnusablePhotoError(f"{name} {why_unreadable(source, error)}") from error
     _take_mask(folder / "masks", name, size, shown, mask_of(target))
     return size
 

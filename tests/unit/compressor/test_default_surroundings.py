@@ -33,6 +33,15 @@ def test_the_ground_has_the_rims_colour_and_height() -> None:
     assert found.horizon.min() > 0.6
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_few_gaussians_suffice(count: int) -> None:
+    splat = rings((0.3, 0.4, 0.2), (0.3, 0.4, 0.2)).select(np.arange(count))
+    brighter = replace(splat, sh0=splat.sh0 + np.linspace(0, 1, count, dtype=np.float32)[:, None])
+    found = default_surroundings(brighter, [], UP)
+    assert (found.ground_colour >= brighter.sh0.min(axis=0) * SH_C0 + 0.5 - 1e-6).all()
+    assert (found.ground_colour <= brighter.sh0.max(axis=0) * SH_C0 + 0.5 + 1e-6).all()
+
+
 def test_what_is_hardly_there_has_no_say() -> None:
     splat = rings((0.3, 0.4, 0.2), (0.3, 0.4, 0.2))
     faint = replace(splat, sh0=np.full_like(splat.sh0, 3), opacities=np.full_like(splat.opacities, -4))

@@ -125,6 +125,15 @@ def test_an_impossible_budget_gets_the_finest(budget: float, ready: Prepared, st
     assert found.coarseness == Coarseness(label_lambda=ready.palettes.label_lambda)
 
 
+def test_a_search_goes_on_from_the_finest(ready: Prepared, stick: Yardstick) -> None:
+    finest = ready.search(1e-12, stick, Pace(), tries=1)
+    assert finest.coarseness.lambda_ == 0
+    found = ready.search(1e-4, stick, Pace(), near=finest)
+    assert found.coarseness.lambda_ > 0
+    assert found.mean_squared_error <= 1e-4
+    assert ready.search(1e-12, stick, Pace(), near=finest, tries=1).coarseness.lambda_ == 0
+
+
 def test_calibration_predicts_the_rendered_error(scene: Arranged, stick: Yardstick) -> None:
     lambda_ = first_lambda(scene, 1e-4)
     believed = calibrated(scene, lambda_, stick, lambda: None)

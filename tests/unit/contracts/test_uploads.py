@@ -71,6 +71,7 @@ FINDER = flight("Flug 3:4 Süd/DJI_{:04d}.JPG")
 JAPANESE = flight("空撮{:02d}_予定表.JPG")
 CARD = flight("DCIM/100MEDIA/DJI_{:04d}.JPG", "DCIM/101MEDIA/DJI_{:04d}.JPG", numbers=range(1, 7))
 ROOF = flight("Dachfläche_{:02d}.JPG", numbers=range(1, 7))
+RARE = ["a.jfif", "b.JFIF", "c.jpe", "d.JPE", "e.Jif", "f.HIF", "g.heif"]
 M3T = "DJI_202605011230{0:02d}_{0:04d}"
 
 UPLOADS = {
@@ -146,6 +147,17 @@ UPLOADS = {
     "raw twins": Upload(
         archive_of(packed(flight("DJI_{:04d}.JPG", "DJI_{:04d}.DNG", "DJI_{:04d}.CR2"))), DJI, beside="12 other files"
     ),
+    "JPEGs and HEIFs by their rarer suffixes": Upload(
+        archive_of(packed(RARE)), RARE
+    ),
+    "a JPEG beside its HEIF and its TIFF": Upload(
+        archive_of(packed(flight("IMG_{:04d}.HIF", "IMG_{:04d}.JFIF", "IMG_{:04d}.TIFF"))),
+        flight("IMG_{:04d}.JFIF"),
+        beside="24 other files",
+    ),
+    "photos of cameras that no stage develops": Upload(
+        archive_of(packed(flight("P{:04d}.IIQ"))), code=ErrorCode.UNSUPPORTED_PHOTOS
+    ),
     "three photos and their masks": Upload(
         archive_of(packed(flight("a{}.jpg", "a{}_mask.png", numbers=range(3)))), code=ErrorCode.TOO_FEW_PHOTOS
     ),
@@ -176,7 +188,8 @@ def test_what_cannot_become_a_scene_is_refused_in_seconds_by_its_code(name: str,
     with pytest.raises(RejectedUpload) as caught:
         check_entries(read_entries(io.BytesIO(upload.archive)), len(upload.archive), PipelineStep.FULL)
     assert caught.value.error.code is upload.code
-    if upload.code in (ErrorCode.NO_PHOTOS, ErrorCode.TOO_FEW_PHOTOS):  # which the container counts after unpacking
+    # which the container counts after unpacking
+    if upload.code in (ErrorCode.NO_PHOTOS, ErrorCode.UNSUPPORTED_PHOTOS, ErrorCode.TOO_FEW_PHOTOS):
         assert unpacked(upload, tmp_path).nested == upload.nested
         return
     with pytest.raises(StageError, match=f"^{upload.code}: "):

@@ -53,6 +53,14 @@ def test_a_link_opens_the_viewer_until_it_is_withdrawn(cloud: Cloud) -> None:
     assert "has ended" in withdrawn.body
 
 
+def test_a_links_name_is_one_printable_line_as_a_scenes_name_is(cloud: Cloud) -> None:
+    finished(cloud)
+    said = "for\r\nthe \x1b[31mmay\u202eor\x00 Mu\u0308ller"
+    assert share(label=said)["label"] == "for the [31mmay or Müller"
+    assert call("PATCH", f"/jobs/{JOB_ID}", {"name": said}).status == 204
+    assert call("GET", f"/jobs/{JOB_ID}").json["name"] == "for the [31mmay or Müller"
+
+
 def test_neither_a_wrong_secret_nor_one_of_another_job_opens_anything(cloud: Cloud) -> None:
     finished(cloud)
     token = share()["token"]

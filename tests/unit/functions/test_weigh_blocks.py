@@ -55,6 +55,14 @@ def test_a_failure_names_what_most_blocks_were_lost_to() -> None:
     assert "3 of 4 blocks: 2, 3, 4" in failure.message
 
 
+def test_a_block_that_left_no_output_is_lost_whatever_else_it_says() -> None:
+    event = weighed([1, 2], [])
+    del event["blocks"][1]["output"]
+    request = WeighRequest.model_validate(event)
+    failure = failure_of(request, strip_of(2))
+    assert (request.lost, failure and failure.code) == ([2], ErrorCode.INTERNAL)
+
+
 def test_lost_blocks_are_paid_for_too() -> None:
     request = WeighRequest.model_validate(weighed([*range(1, 10)], [10]))
     assert cost_of_all(request) == {"seconds": 630.0, "dollars": 9.75}

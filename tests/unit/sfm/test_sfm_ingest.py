@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from contract.codes import ErrorCode
 from sfm.ingest import ingest, natural_key
@@ -98,6 +100,31 @@ def test_other_modes_become_rgb_with_the_same_picture(tmp_path: Path, mode: str)
         assert result.mode == "RGB"
         grey = np.asarray(result.convert("L"), float).ravel()
     assert np.corrcoef(grey, np.asarray(picture().convert("L"), float).ravel())[0, 1] > 0.94
+
+
+def with_tag(tiff: bytes, tag: int, value: int) -> bytes:
+    """The TIFF with another value of a tag that holds a SHORT."""
+    changed, count = re.subn(
+        re.escape(struct.pack("<HHI", tag, 3, 1)) + b"..", struct.pack("<HHIH", tag, 3, 1, value), tiff, flags=re.DOTALL
+    )
+    assert count == 1
+    return changed
+
+
+def test_sixteen_bits_whose_zero_is_white_are_not_read_as_a_negative(tmp_path: Path) -> None:
+    grey = np.asarray(picture().convert("L"), np.uint16) * 200 + 100
+    body = with_tag(encoded(Image.fromarray(65535 - grey), "TIFF"), PHOTOMETRIC_INTERPRETATION, 0)
+    (photo,), _ = run(tmp_path, {"a.tif": body})
+    with Image.open(photo.path) as result:
+        shown = np.asarray(result.convert("L"), float).ravel()
+    assert np.corrcoef(shown, grey.ravel())[0, 1] > 0.99
+
+
+def test_a_tiff_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    floats = encoded(Image.fromarray(np.asarray(picture().convert("L"), np.float32)), "TIFF")
+    photos, (skipped,) = run(tmp_path, {"a.tif": with_tag(floats, BITSPERSAMPLE, 64), "b.tif": floats})
+    assert [photo.original for photo in photos] == ["b.tif"]
+    assert skipped.reason.endswith("of an unsupported kind: export it as RGB with 8 bits per channel")
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

@@ -93,6 +93,15 @@ def test_without_exif_a_nadir_model_is_only_finished() -> None:
     assert (calibrated.camera(1).principal_point_x, calibrated.camera(1).principal_point_y) == (400, 300)
 
 
+def test_photos_that_fit_exactly_have_nothing_to_gain_from_another_principal_point() -> None:
+    options = pycolmap.SyntheticDatasetOptions(
+        num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=6, num_points3D=60, num_points2D_without_point3D=0
+    )
+    exact = finished(pycolmap.synthesize_dataset(options), 1)
+    assert exact.compute_mean_reprojection_error() == 0
+    assert calibrate(exact, {}, 1) == (exact, "none")
+
+
 def test_oblique_photos_give_away_the_principal_point() -> None:
     options = pycolmap.SyntheticDatasetOptions(
         num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=12, num_points3D=300, num_points2D_without_point3D=0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfm.robust import fit_similarity_2d, fit_tilt
+from sfm.robust import fit_similarity_2d, fit_tilt, pairs, quantiles_of_squares
 
 
 def similar(source: np.ndarray, scale: float, heading: float, shift: tuple[float, float]) -> np.ndarray:
@@ -52,6 +54,51 @@ def test_three_positions_are_enough_and_none_is_an_outlier() -> None:
 def test_positions_all_in_one_place_have_no_fit(which: str) -> None:
     spread, same = np.random.default_rng(0).normal(size=(6, 2)), np.ones((6, 2))
     assert (fit_similarity_2d(same, spread) if which == "source" else fit_similarity_2d(spread, same)) is None
+
+
+def points(count: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of a flight and where they were measured, a tenth of them far off."""
+    rng = np.random.default_rng(seed)
+    source = rng.uniform(-50, 50, (count, 2))
+    target = similar(source, 2.0, -1.0, (5, 5)) + rng.normal(0, 1, (count, 2))
+    target[::10] += 50
+    return source, target
+
+
+def test_hypotheses_are_judged_a_few_at_a_time_as_the_plain_formula_judges_all() -> None:
+    source, target = points(40)
+    z, w = source @ [1, 1j], target @ [1, 1j]
+    first, second = np.triu_indices(len(z), 1)
+    a = (w[second] - w[first]) / (z[second] - z[first])
+    b = w[first] - a * z[first]
+    plain = np.sort(np.abs(a[:, None] * z[None] + b[:, None] - w[None]) ** 2, axis=1)[:, 23]
+    for chunk in (1, 40 * 7, 1 << 18):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sfm.robust.CHUNK", chunk)
+            np.testing.assert_array_equal(quantiles_of_squares(a, b, z, w, 23), plain)
+
+
+@pytest.mark.parametrize("count", [2, 3, 17, 100])
+def test_the_pairs_are_all_pairs_in_order_or_a_sample_of_them(count: int) -> None:
+    first, second = np.triu_indices(count, 1)
+    np.testing.assert_array_equal(pairs(count, 0), [first, second])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sfm.robust.MAX_HYPOTHESES", 1)
+        ((one,), (other,)) = pairs(count, 0)
+    assert (one, other) in set(zip(first, second, strict=True))
+
+
+def test_five_thousand_positions_take_little_memory() -> None:
+    """All pairs and all residuals took 600 MB."""
+    source, target = points(5000)
+    tracemalloc.start()
+    fit = fit_similarity_2d(source, target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fit is not None
+    assert not fit.inliers[::10].any()
+    assert fit.inliers.mean() > 0.89
+    assert peak < 32 << 20
 
 
 def test_many_positions_use_a_sample_of_hypotheses() -> None:

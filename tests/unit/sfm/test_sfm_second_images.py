@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from contract.shots import Kind
-from sfm.content import by_size
+from sfm.content import by_size, is_grey
 from sfm.ingest import Ingested, ingest
 from sfm.masks import mask_of, read_mask
 from sfm.stage import reconstruct_scene
@@ -55,6 +55,19 @@ def test_a_file_that_says_what_it_is_is_believed(tmp_path: Path, data: bytes, ki
     assert kinds(result) == {"DJI_0090.JPG": kind}
     assert [photo.original for photo in result.photos] == sorted(colour())
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == [photo.name for photo in result.photos]
+
+
+def in_lab(image: Image.Image) -> Image.Image:
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    found = ImageCms.profileToProfile(image, srgb, lab, outputMode="LAB")
+    assert found is not None
+    assert found.mode == "LAB"
+    return found
+
+
+def test_a_picture_in_lab_is_in_colour_unless_it_shows_none() -> None:
+    assert not is_grey(in_lab(picture()))
+    assert is_grey(in_lab(grey(0).convert("RGB")))
 
 
 def test_grey_pictures_of_a_second_camera_are_bands_and_a_single_one_is_a_photo(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import webbrowser
@@ -46,6 +47,18 @@ def test_a_success_prints_one_line_of_json_and_where_things_are(
     report = json.loads((tmp_path / "out/meadow/report.json").read_text())
     assert (report["options"]["quality"], report["options"]["trainingSteps"]) == ("preview", 5)
     assert [report["options"][name] for name in ("project", "customer", "site")] == texts[1::2]
+
+
+def test_a_folder_of_any_name_is_made_into_a_scene_and_sends_the_terminal_no_commands(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = photos.rename(os.fsdecode(b"S\xfcd\n\x1b[2J"))
+    assert main([str(odd)], tmp_path) == OK
+    said = capsys.readouterr()
+    assert "\x1b" not in said.err
+    folder = Path(json.loads(said.out)["folder"])
+    assert json.loads((folder / "report.json").read_text())["name"] == "S\u00fcd [2J"
 
 
 def test_a_failure_says_the_code_what_happened_and_what_to_do(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from domain.errors import RejectedUpload
 from local.folders import pack
 from spaceport.source import read_source
 from tests.support.films import small_film
+from tests.support.plys import NO_SPLATS, ply_of
 from tests.unit.spaceport.photos import photos_in
 
 
@@ -90,11 +92,11 @@ def archive(path: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("scene.ply", b"ply"),
+        ("scene.ply", ply_of()),
         ("scene.spz", b"anything"),
         ("scene.sog", b"anything"),
         ("scene.splat", b"anything"),
-        ("no_suffix", b"ply\nformat binary"),
+        ("no_suffix", ply_of()),
         ("no_suffix", b"NGSP"),
     ],
 )
@@ -107,6 +109,8 @@ def test_a_splat_in_any_format_is_compressed(tmp_path: Path, name: str, content:
         read_source(tmp_path / name, Stage.TRAINING)
     (tmp_path / "empty.spz").write_bytes(b"")
     assert code_of(tmp_path / "empty.spz") == "INVALID_SPLAT"
+    (tmp_path / "mesh.ply").write_bytes(NO_SPLATS["a mesh"])
+    assert code_of(tmp_path / "mesh.ply") == "INVALID_SPLAT"
     (tmp_path / "a.ksplat").write_bytes(b"anything")
     assert code_of(tmp_path / "a.ksplat") == "INVALID_SPLAT"
 
@@ -147,3 +151,12 @@ def test_a_folder_is_packed_as_it_lies_without_what_no_stage_reads(tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "upload.zip") as archive:
         assert archive.namelist() == ["gcp_list.txt", *[f"deep/DJI_{number}.JPG" for number in range(6)]]
         assert archive.read("deep/DJI_3.JPG") == b"photo"
+
+
+def test_names_that_are_not_utf_8_are_packed_as_latin_1(tmp_path: Path) -> None:
+    folder = photos_in(tmp_path / "flight")
+    (folder / os.fsdecode("Dachfl\u00e4che.jpg".encode("latin-1"))).write_bytes(b"photo")
+    assert read_source(folder).photos == 7
+    pack(folder, tmp_path / "upload.zip")
+    with zipfile.ZipFile(tmp_path / "upload.zip") as archive:
+        assert "Dachfl\u00e4che.jpg" in archive.namelist()

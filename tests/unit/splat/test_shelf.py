@@ -21,7 +21,7 @@ any_array = kinds.flatmap(lambda kind: arrays(kind, array_shapes(max_dims=3, max
 
 @given(st.lists(any_array, max_size=12))
 def test_every_array_keeps_its_kind_shape_and_values(given_arrays: list[NDArray[np.generic]]) -> None:
-    shelf = Shelf(chunk=256)
+    shelf = Shelf(first_chunk=256)
     kept = [shelf.keep(values) for values in given_arrays]
     for values, place in zip(given_arrays, kept, strict=True):
         np.testing.assert_array_equal(values, place)
@@ -57,6 +57,16 @@ def anonymous() -> int:
     """Bytes of this process that belong to no file."""
     (line,) = [line for line in SMAPS.read_text().splitlines() if line.startswith("Anonymous:")]
     return 1024 * int(line.split()[1])
+
+
+def test_the_file_doubles_from_a_megabyte_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "shelf"
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: path.open("w+b"))
+    shelf, sizes = Shelf(), []
+    for _ in range(12):  # of half a megabyte each
+        shelf.keep(np.ones(1 << 16))
+        sizes.append(path.stat().st_size >> 20)
+    assert sizes == [1, 1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8]
 
 
 def test_a_full_disk_is_an_error_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ def test_a_mask_is_told_by_content_too(tmp_path: Path) -> None:
     assert run_stage("3dgs", result_folder, train_scene, environment) == 0
     (warning,) = json.loads((Folders(tmp_path).model / "result.json").read_text())["warnings"]
     assert warning["code"] == "PHOTOS_SKIPPED"
-    assert "000001.png.png cannot be read" in warning["names"][0]
+    assert "000001.png.png is not a photo" in warning["names"][0]
 
 
 def test_a_photo_left_out_is_named_in_the_result(tmp_path: Path) -> None:

@@ -52,9 +52,12 @@ class Prepared:
         """The smallest content within an error of `budget` against the yardstick's pictures; the finest if none is.
 
         The size of the palette follows λ until a file is within the budget; from then on it is fixed, which makes the
-        error a smooth function of λ. `near`: content found for another budget, from which to start.
+        error a smooth function of λ. `near`: content found for another budget, from which to start, unless it is the
+        finest: its λ is 0, which says nothing about other errors.
         """
         room = budget - self.spent
+        if near and near.coarseness.lambda_ == 0:
+            near = None
         if room > 0:
             start = lambda_for(near or first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
 
