@@ -31,6 +31,14 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where coverage is measured, libraries run untraced."""
+    if config.getoption("cov_source", None):
+        from tests.support.untraced import leave_out_libraries
+
+        leave_out_libraries()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Freezes what collecting imports, because it lives as long as the process: the garbage collector need not scan
