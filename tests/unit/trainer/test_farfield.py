@@ -1,4 +1,4 @@
-"""The far field: Gaussians in the air are moved along their ray until scenery can be there."""
+"""The far field: Gaussians in the air are moved along their ray to where scenery can be."""
 
 from __future__ import annotations
 
