@@ -8,7 +8,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -25,7 +25,7 @@ from trainer.optimise import Splats
 MAX_DISTANCE = 20.0  # viewing distances from a camera: the limit for rays that meet nothing (hills and sky)
 _CEILING = 99.5  # percentile of the sparse points' heights; hills that were triangulated count as scenery, too
 _LEVEL = 75.0  # the same where no point is known: in a wood the treetops, on a meadow with a house the meadow
-_KNOWN = 0.05  # of the distance from the camera: as near as that to a sparse point, a height is no guess
+_KNOWN = 0.05  # of the distance from the camera: as near as that to a known point, a height is no guess
 _ROOM = 1e-5  # viewing distances above a height that float32 may round to
 
 Float64 = NDArray[np.float64]
@@ -35,7 +35,7 @@ Float64 = NDArray[np.float64]
 class FarField:
     """In the frame of training: the unit vector `up`; the height up to which scenery stands and the one at which it
     usually lies; the corners (N, 3) of the photographed part, convex and counterclockwise seen from above; and the
-    sparse points (P, 3).
+    points (P, 3) whose heights are known, from sparse reconstruction or stereo.
     """
 
     up: Float64
@@ -52,6 +52,10 @@ class FarField:
         heights = (max(surroundings.ceiling, ceiling), level)
         ceiling, level = ((height - float(frame.centre @ up)) / frame.scale for height in heights)
         return cls(up, ceiling, level, frame.points(surroundings.footprint), frame.points(points))
+
+    def knowing(self, points: Float64) -> Self:
+        """The same with more `points` (M, 3) whose heights are known."""
+        return replace(self, points=np.concatenate([self.points, points]))
 
     @cached_property
     def _known(self) -> cKDTree:

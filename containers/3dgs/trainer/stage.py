@@ -133,6 +133,7 @@ def train_scene(
             plan = with_steps_for(plan, share_of(begun.virtual, flight.photos))
             if on_gpu and preset.minutes is not None:
                 plan = cost.within(plan, flight, preset.minutes)
+        far = far.knowing(begun.points.positions)
         run, warnings = _start(
             context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene), far
         )

@@ -76,6 +76,13 @@ def test_the_farther_from_the_camera_the_farther_from_it_a_point_makes_known() -
     assert (near.tolist(), distant.tolist()) == ([0.1], [0.5])
 
 
+def test_further_known_points_keep_what_is_near_them_at_its_height() -> None:
+    far = FarField(UP, 0.5, 0.1, SQUARE, np.array([[3.0, 0, 0.3]]))
+    points, eyes = np.array([[3.0, 0, 0.3], [3.0, 2, 0.3]]), np.tile([-1.0, 0, 1.0], (2, 1))
+    assert far.limits(points, eyes).tolist() == [0.5, 0.1]
+    assert far.knowing(points[1:]).limits(points, eyes).tolist() == [0.5, 0.5]
+
+
 def test_a_ray_that_falls_is_followed_down_to_the_limit() -> None:
     points = np.array([[1.5, 0, 0.5], [1.5, 0, 0.25], [1.5, 0, 0.1], [1.5, 0, 0.75], [1.5, 0, 0.9], [1.5, 0, 0.74]])
     factors = FAR.factors(points, np.tile(EYE, (len(points), 1)))
@@ -208,10 +215,11 @@ def noted(asked: list[str], name: str, original: Callable[..., Any]) -> Callable
 def test_the_stage_seeds_and_trains_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_gpu: bool) -> None:
     asked: list[str] = []
     monkeypatch.setattr(FarField, "factors", noted(asked, "factors", FarField.factors))
+    monkeypatch.setattr(FarField, "knowing", noted(asked, "knowing", FarField.knowing))
     monkeypatch.setattr(FarField, "carry_out", noted(asked, "carry_out", FarField.carry_out))
     monkeypatch.setattr(trainer_stage, "draws_on_gpu", lambda _device: on_gpu)
     make_scene(tmp_path / "scene", photos=5)
     options = {"TRAINING_STEPS": "12", "MAX_GAUSSIANS": "150"}
     assert run(tmp_path / "run", tmp_path / "scene", train_scene, **options) == 0
     assert asked[0] == "factors"
-    assert "carry_out" in asked
+    assert asked.index("knowing") < asked.index("carry_out")
