@@ -353,13 +353,18 @@ def inner_name(name: str) -> PurePosixPath:
         raise ValueError(f"a name of {len(name)} characters is too long")
     plain = name.replace("\\", "/")
     path = PurePosixPath(plain)
-    if not path.parts or path.is_absolute() or ".." in path.parts or _DRIVE.match(plain):
+    if _leads_out(path, plain):
         raise ValueError(f"the name {name[:SHOWN]!r} leads out of its folder")
     if re.search(r"[\x00-\x1f\x7f]", name):
         raise ValueError(f"the name {name[:SHOWN]!r} holds control characters")
     if not _fits(str(path)) or len(path.parts) > MAX_FOLDERS:
         raise ValueError(f"a name of {len(name)} characters is too long")
     return path
+
+
+def _leads_out(path: PurePosixPath, plain: str) -> bool:
+    """Whether a path, with forward slashes as `plain`, may lie outside of the folder that it is relative to."""
+    return not path.parts or path.is_absolute() or ".." in path.parts or _DRIVE.match(plain) is not None
 
 
 def _fits(path: str) -> bool:
@@ -372,17 +377,15 @@ def _fits(path: str) -> bool:
 
 def _check_name(entry: Entry) -> None:
     path = entry.path
-    drive = _DRIVE.match(entry.plain_name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or drive or "\0" in entry.name:
+    if _leads_out(path, entry.plain_name) or "\0" in entry.name:
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} leads out of the archive's folder")
     if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} is a link or a device, not a file")
     if not _fits(str(path)):
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a name of {len(entry.name)} characters is too long")
-    if len(path.parts) > MAX_FOLDERS:
-        raise RefusedArchive(
-            ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {len(path.parts) - 1} folders within each other"
-        )
+    folders = len(path.parts) - 1
+    if folders >= MAX_FOLDERS:
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {folders} folders within each other")
 
 
 def _check_folders(chosen: Sequence[Entry]) -> None:
