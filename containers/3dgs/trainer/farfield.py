@@ -1,4 +1,4 @@
-"""The far field: beyond the photographed part, what is known from no point lies no higher than the scene usually does.
+"""The far field: beyond the photographed part, what no known point is near lies no higher than scenery usually does.
 
 Oblique photos show far ground for which no two of them give a depth. Gaussians trained for it look right along one
 photo's rays at any distance; if they are too near, they hang in the air in front of a camera that looks back from
@@ -47,11 +47,10 @@ class FarField:
     @classmethod
     def of(cls, surroundings: Surroundings, points: Float64, frame: Frame) -> Self:
         """Of a scene with these `surroundings` and sparse `points` (P, 3) in the world."""
-        up = surroundings.up
-        level, ceiling = np.percentile(points @ up, (_LEVEL, _CEILING)).tolist()
-        heights = (max(surroundings.ceiling, ceiling), level)
-        ceiling, level = ((height - float(frame.centre @ up)) / frame.scale for height in heights)
-        return cls(up, ceiling, level, frame.points(surroundings.footprint), frame.points(points))
+        up, known = surroundings.up, frame.points(points)
+        level, highest = np.percentile(known @ up, (_LEVEL, _CEILING)).tolist()
+        ceiling = max((surroundings.ceiling - float(frame.centre @ up)) / frame.scale, highest)
+        return cls(up, ceiling, level, frame.points(surroundings.footprint), known)
 
     def knowing(self, points: Float64) -> Self:
         """The same with more `points` (M, 3) whose heights are known."""
@@ -90,8 +89,7 @@ class FarField:
 
     def carry_out(self, splats: Splats, cameras: Sequence[Camera]) -> None:
         """Move those of the `splats` that are too high beside the photographed part along the ray of the nearest of the
-        `cameras` that sees them,
-        and enlarge them by as much, so that its picture stays as it is.
+        `cameras` that sees them, and enlarge them by as much, so that its picture stays as it is.
         """
         means, scales = splats["means"], splats["scales"]
         positions = means.cpu().numpy().astype(np.float64)
