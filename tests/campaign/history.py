@@ -36,8 +36,7 @@ LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
 MAX_ATTEMPTS = 60  # the sum of what the state machine's Retry blocks allow
 TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whichever events are lost
 PERMITTED, OTHER_STACK = "permitted-bucket", "spaceport-prod"
-# Answers to POST /start-job. 202: accepted; 200: already started; 404: replaced; 422: contents refused; 5xx: only after
-# faults.
+# Answers to POST /start-job. 202: accepted; 200: already started; 404: replaced; 422: refused; 5xx: only after faults
 ANSWERS = {200, 202, 404, 422, 429, 500, 503}
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
 BAD = TWO_PHOTOS
@@ -299,8 +298,7 @@ def _foreign_jobs(pipeline: Pipeline) -> set[str]:
 
 
 def _of_others(pipeline: Pipeline) -> list[str]:
-    """Checks that each result belongs to its own upload: the first stage read the version that its job was started
-    for."""
+    """Checks that each result is of its own upload: the first stage read the version that its job was started for."""
     faults = []
     for name, execution in pipeline.machine.executions.items():
         copy = pipeline.storage.objects.get((RESULTS, f"intermediates/{name}/upload/upload.zip"))

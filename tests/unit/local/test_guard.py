@@ -16,11 +16,8 @@ from local.guard import PAGE_POLICY, guarded, is_page, refusal
 
 PORT = 4566
 ADDRESS = Address(PORT, 4567)
-SIGNER = {
-    "aws_access_key_id": "test",
-    "aws_secret_access_key": "test",
-    "aws_session_token": "test",
-}  # like a role's credentials
+# like a role's credentials
+SIGNER = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "aws_session_token": "test"}
 OWN = {"host": "127.0.0.1:4566"}
 
 
@@ -33,8 +30,8 @@ SIGNED = (
     "&X-Amz-Credential=test%2F20261129%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
 )
 CALL = "StackName=x&TemplateBody=%7B%7D"
-# How a browser requests an address of its own accord: from a page of another site, of another port, from a mail program
-# or the address bar, and one that does not say.
+# How a browser requests an address without the user's doing: from a page of another site or port, or from a mail
+# program or the address bar, and one that does not say.
 WAYS = [
     {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"},
     {"sec-fetch-site": "same-site", "sec-fetch-dest": "document"},
