@@ -14,7 +14,7 @@ QUALITY ?=
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle gpu-compile campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test nightly unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle gpu-compile campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -22,11 +22,14 @@ help: ## what there is to make
 demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; BLOCKS=4 in blocks; IMAGES=1 in containers; COMPANY=name LOGO=logo.png on the quality report) through the whole pipeline on this machine
 	@$(PYTHON) -m local.demo --quality $(or $(QUALITY),$(if $(ZIP),standard,preview)) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images) $(if $(COMPANY),--company "$(COMPANY)") $(if $(LOGO),--logo "$(LOGO)")
 
-test: .build/test.stamp ## all tests, the end-to-end run included
+test: .build/test.stamp ## the tests of every change, the end-to-end run included
 	@$(PAGE) test
-	@bash -o pipefail -c '$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report= | tee .build/pytest.txt'
+	@bash -o pipefail -c '$(PYTHON) -m pytest -n 3 --dist loadfile -m "not nightly" --cov --cov-report= | tee .build/pytest.txt'
 	@$(PYTHON) -m scripts.floors
 	@tail -n 1 .build/pytest.txt # the summary once more, last: what a log is read for
+
+nightly: .build/test.stamp ## the tests that `make test` leaves out, because they take minutes each
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m nightly
 
 unit: .build/test.stamp ## the fast tests: before every commit
 	@$(PAGE) test

@@ -9,6 +9,24 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+# Tests that take minutes, of what seldom breaks or has faster tests, too: `make test` leaves them out, and `make nightly`
+# runs them. Node ids relative to tests/.
+NIGHTLY = (
+    "e2e/test_bad_uploads.py::test_a_corrupt_photo",
+    "integration/test_film.py",
+    "integration/test_many_uploads.py",
+    "integration/test_sam.py::test_every_function",
+    "integration/test_sam.py::test_the_built_stack",
+    "integration/test_sam.py::test_a_function_starts",
+    "unit/benchmarks/test_train_fold.py",
+    "unit/compressor/test_compressor_warm.py::test_a_job",
+    "unit/contracts/test_adding.py::test_a_stage",
+    "unit/sfm/test_clusters.py::test_clusters_merge",
+    "unit/sfm/test_sfm_campaign.py::test_the_part",
+    "unit/sfm/test_sfm_campaign.py::test_turned_photos",
+    "unit/sfm/test_sfm_campaign.py::test_two_places",
+)
+
 # set before anything is imported: Powertools and boto3 read some of these at import
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -37,6 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.support.untraced import leave_out_libraries
 
         leave_out_libraries()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    nightly = tuple(f"tests/{test}" for test in NIGHTLY)
+    for item in items:
+        if item.nodeid.startswith(nightly):
+            item.add_marker("nightly")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""The local cloud leaves nothing behind when it is stopped or killed, nor after twenty uploads at once."""
+"""The local cloud leaves nothing behind when it is stopped or killed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.orchestration_load import Load, Stack, run_load, stub_stack
-from contract.stages import Stage
 from local.address import HOST, Address
 from local.cloud import ROOT, Cloud, attached_cloud, start_detached, stop_detached
 from local.customer import upload
@@ -25,8 +20,6 @@ from tests.support.processes import alive, command_of, family_of
 from tests.support.waiting import wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures"
-UPLOADS, MACHINES = 20, 2
-PATIENCE_SECONDS = 600.0  # maximum wait for the next upload to end: all go through the first stage before one ends
 # what the owner removes at its end; it is still running here
 LEFT_TO_ITS_OWNER = {"owner": set[str](), "cloud": {"temporary files"}}
 
@@ -74,46 +67,6 @@ def test_a_cloud_that_was_killed_is_cleaned_up_after_by_make_down(tmp_path: Path
     wait_until(lambda: not any(map(alive, pids)))
     assert not stop_detached(folder), "it runs no more"
     wait_until(lambda: left_of(cloud, pids) == [], what="something is left")
-
-
-@pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Load]]:
-    """Twenty uploads at once, and two machines of each type for them."""
-    with stub_stack(tmp_path_factory.mktemp("crowd"), machines=MACHINES) as stack:
-        yield stack, run_load(stack, UPLOADS, lambda _ended: None, PATIENCE_SECONDS)
-
-
-def test_twenty_uploads_at_once_all_become_scenes_with_one_mail_each(crowd: tuple[Stack, Load]) -> None:
-    _, load = crowd
-    assert load.all_well, load
-    assert load.outcomes == {"Job Succeeded": UPLOADS}
-
-
-@pytest.mark.parametrize("kind", ["Processing", "Training"])
-def test_no_more_jobs_are_at_work_than_there_are_machines(crowd: tuple[Stack, Load], kind: str) -> None:
-    stack, _ = crowd
-    client = stack.address.client("sagemaker")
-    jobs = getattr(client, f"list_{kind.lower()}_jobs")(MaxResults=100)[f"{kind}JobSummaries"]
-    assert len(jobs) == UPLOADS * sum(stage.kind == kind for stage in Stage)
-    changes = sorted(
-        [(job["CreationTime"], 1) for job in jobs] + [(job[f"{kind}EndTime"], -1) for job in jobs],
-        key=lambda change: change,
-    )
-    at_work = list(accumulate(change for _, change in changes))
-    assert max(at_work) <= MACHINES
-    assert at_work[-1] == 0
-
-
-def test_nothing_of_twenty_jobs_is_left_waiting(crowd: tuple[Stack, Load]) -> None:
-    stack, _ = crowd
-    tables = stack.address.client("dynamodb")
-    (name,) = [name for name in tables.list_tables()["TableNames"] if "StageRunsTable" in name]
-
-    def items() -> list[dict[str, Any]]:
-        return [item for page in tables.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
-
-    assert len(items()) == UPLOADS * len(Stage)
-    wait_until(lambda: not any({"queuedFor", "watchedFor", "claimedUntil"} & item.keys() for item in items()))
 
 
 # ── helpers ──

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import NIGHTLY
 from tests.unit.conftest import SLOW, pytest_ignore_collect
 
 ROOT = Path(__file__).parents[3]
@@ -154,10 +155,11 @@ def test_a_script_stops_at_its_first_failure() -> None:
     assert [path.name for path in scripts if "\nset -euo pipefail\n" not in path.read_text(encoding="utf-8")] == []
 
 
-def test_what_is_listed_as_slow_is_there() -> None:
-    for listed in SLOW:
+@pytest.mark.parametrize(("folder", "tests"), [("tests/unit", SLOW), ("tests", NIGHTLY)])
+def test_what_is_listed_as_slow_or_nightly_is_there(folder: str, tests: tuple[str, ...]) -> None:
+    for listed in tests:
         path, _, name = listed.partition("::")
-        place = ROOT / "tests" / "unit" / path
+        place = ROOT / folder / path
         assert place.exists(), listed
         assert not name or f"def {name}" in place.read_text(encoding="utf-8"), listed
 
@@ -177,4 +179,4 @@ def test_the_fast_tests_leave_out_slow_files_unread(
 def test_the_nightly_commands_are_targets_of_the_makefile() -> None:
     commands = WORKFLOWS["nightly.yml"]["jobs"]["campaigns"]["strategy"]["matrix"]["command"]
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {command.split()[1] for command in commands} == {"campaign", "fuzz", "mutants"} <= targets
+    assert {command.split()[1] for command in commands} == {"nightly", "campaign", "fuzz", "mutants"} <= targets

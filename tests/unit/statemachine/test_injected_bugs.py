@@ -23,12 +23,7 @@ def test_there_are_enough_of_them_and_each_has_a_name_of_its_own() -> None:
     assert len({bug.name for bug in BUGS}) == len(BUGS) >= 40
 
 
-SAMPLE = (
-    "nothing is started",
-    "a quiet run is not polled",
-    "one run's fault ends the round",
-    "the watch comes every ten minutes",
-)
+SAMPLE = ("nothing is started", "the watch comes every ten minutes")  # one by the campaign, one by a unit test
 
 
 @pytest.mark.parametrize("name", SAMPLE)
