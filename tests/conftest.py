@@ -9,8 +9,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-# Tests that take minutes, of what seldom breaks or has faster tests, too: `make test` leaves them out, and `make nightly`
-# runs them. Node ids relative to tests/.
+# Tests that take minutes, of what seldom breaks or has faster tests, too: `make test` leaves them out, and
+# `make nightly` runs them. Node ids relative to tests/.
 NIGHTLY = (
     "e2e/test_bad_uploads.py::test_a_corrupt_photo",
     "integration/test_film.py",
