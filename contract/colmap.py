@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from contract.archive import MAX_PATH_BYTES, MODEL_FILES, inner_name
+from contract.archive import MAX_PATH_BYTES, inner_name
 from contract.counts import MAX_PHOTOS, MAX_PIXELS
+from contract.wanted import MODEL_FILES
 
 MIN_POSED_PHOTOS, MIN_POINTS = 2, 16  # of a model that can be trained on
 MAX_POINTS = 20_000_000  # kept in memory; a flight of 5,000 photos has four million

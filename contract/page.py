@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 
-from contract.archive import (
-    CONTROL_POINT_FILES,
-    METHODS,
-    MODEL_FILES,
-    PHOTO_SUFFIXES,
-    SPLAT_SUFFIXES,
-    UNREADABLE_SUFFIXES,
-)
+from contract.archive import METHODS
 from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.events import JOB_STATUS
 from contract.films import FILM_SUFFIXES, FIRST_BOXES, PICTURE_BRANDS, TELEMETRY_SUFFIX
 from contract.options import Quality
 from contract.stages import Stage
+from contract.wanted import CONTROL_POINT_FILES, MODEL_FILES, PHOTO_SUFFIXES, SPLAT_SUFFIXES, UNREADABLE_SUFFIXES
 
 # what the page finds wrong with files before it sends them
 FOUND_BY_PAGE = (

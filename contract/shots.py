@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from contract.archive import PHOTO_SUFFIXES, RAW_SUFFIXES, TIFF_SUFFIXES
 from contract.counts import MIN_PHOTOS
+from contract.wanted import PHOTO_SUFFIXES, RAW_SUFFIXES, TIFF_SUFFIXES
 
 Key = TypeVar("Key")
 

@@ -9,9 +9,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from contract.archive import wanted_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
+from contract.wanted import wanted_of
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contract.archive import Entry, scene_of
+from contract.archive import Entry
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
+from contract.wanted import scene_of
 from domain.errors import RejectedUpload
 from domain.preflight import (
     check_bare_film,

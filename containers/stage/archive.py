@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check, entries_of, nested_archives
+from contract.archive import LIMITS, Entry, Limits, RefusedArchive, check, entries_of, nested_archives
 from contract.packed import DamagedEntryError
+from contract.wanted import Wanted
 from stage.errors import ErrorCode, StageError
 from stage.inflate import chunks_of
 

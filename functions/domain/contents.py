@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-from contract.archive import Entry, Method, SceneFiles
+from contract.archive import Entry, Method
 from contract.codes import ErrorCode
 from contract.colmap import (
     MIN_POINTS,
@@ -35,6 +35,7 @@ from contract.colmap import (
 from contract.films import MAX_FILMS, RefusedFilm, check_film
 from contract.packed import PLAIN, DamagedEntryError, Packed
 from contract.ply import MAGIC, MAX_HEADER_BYTES, splat_fault
+from contract.wanted import SceneFiles
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach
 

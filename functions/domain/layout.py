@@ -6,10 +6,10 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from contract.archive import is_splat
 from contract.branding import BRANDING
 from contract.films import is_film
 from contract.stages import Stage, block_label
+from contract.wanted import is_splat
 from domain.job import first_job_id
 from domain.stages import StageRun
 

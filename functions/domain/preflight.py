@@ -10,21 +10,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from contract.archive import (
-    MODEL_FILES,
-    UNREADABLE_SUFFIXES,
-    Entry,
-    RefusedArchive,
-    check,
-    chosen_splats,
-    entries_of,
-    is_photo,
-    is_side_file,
-    model_folders,
-    nested_archives,
-    scene_of,
-    wanted_of,
-)
+from contract.archive import Entry, RefusedArchive, check, entries_of, nested_archives
 from contract.blocks import UNDIVIDED_BELOW
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
@@ -32,6 +18,16 @@ from contract.films import RefusedFilm, check_film, is_film
 from contract.ply import MAX_HEADER_BYTES
 from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
+from contract.wanted import (
+    MODEL_FILES,
+    UNREADABLE_SUFFIXES,
+    chosen_splats,
+    is_photo,
+    is_side_file,
+    model_folders,
+    scene_of,
+    wanted_of,
+)
 from domain.contents import check_films, check_model, check_ply, check_splat
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach, ReadTooLong

@@ -6,9 +6,9 @@ import zlib
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from contract.archive import CAMERA_RAW_SUFFIXES, is_side_file, is_splat, is_survey
 from contract.films import begins_as_film, is_film
 from contract.ply import MAGIC as PLY
+from contract.wanted import CAMERA_RAW_SUFFIXES, is_side_file, is_splat, is_survey
 
 START_BYTES = 64
 # files that a drone's card, its receiver and photo programs leave beside photos; they get no answer

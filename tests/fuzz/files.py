@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contract.archive import WANTED, Limits, Method
+from contract.archive import Limits, Method
 from contract.stages import PipelineStep
+from contract.wanted import WANTED
 from sfm.decode import decode
 from sfm.gcp import UnusableGcpFileError, parse_gcp_list, read_text
 from splat.camera import View, look_at, read_views, write_views

@@ -1,4 +1,4 @@
-// Classifies files by their paths, as contract/archive.py does on the server.
+// Classifies files by their paths, as contract/wanted.py does on the server.
 import { CONTROL_POINT_FILES, FILM_SUFFIXES, MIN_PHOTOS, MODEL_FILES, PHOTO_SUFFIXES, SPLAT_SUFFIXES, TELEMETRY_SUFFIX } from './contract.js';
 
 const nameOf = (path) => path.split('/').at(-1);

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.archive import is_scene, model_folders, scene_of
 from contract.blocks import HOLD_OUT_FIRST, BlockPhoto, hold_out
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
+from contract.wanted import is_scene, model_folders, scene_of
 from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compressor.formats.reading import is_known_splat, read_splat
 from compressor.join import is_divided, join_blocks
-from contract.archive import chosen_splats, is_splat
+from contract.wanted import chosen_splats, is_splat
 from contract.warning_codes import WarningCode
 from geo.projected import Place
 from splat.camera import View, read_views

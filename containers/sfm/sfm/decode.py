@@ -9,8 +9,8 @@ import pillow_heif
 import rawpy
 from PIL import Image, ImageOps
 
-from contract.archive import RAW_SUFFIXES
 from contract.shots import COLOUR, Shot
+from contract.wanted import RAW_SUFFIXES
 from sfm.content import shot_in
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
 from stage import pictures

@@ -18,10 +18,11 @@ import numpy as np
 import pycolmap
 from PIL import Image
 
-from contract.archive import inner_name, is_scene, model_folders, scene_of
+from contract.archive import inner_name
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.counts import MAX_STOPS
 from contract.files import write_json
+from contract.wanted import is_scene, model_folders, scene_of
 from contract.warning_codes import WarningCode
 from sfm.blocks import axes_of_plane, divide
 from sfm.cloud import write_thumbnails

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import pycolmap
 
-from contract.archive import is_photo, is_side_file, wanted_of
 from contract.codes import EVIDENCED
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
 from contract.stages import PipelineStep
+from contract.wanted import is_photo, is_side_file, wanted_of
 from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.archive import WANTED, Entry, Limits, Method, RefusedArchive, check, wanted_of
+from contract.archive import Entry, Limits, Method, RefusedArchive, check
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
+from contract.wanted import WANTED, wanted_of
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
 from stage.archive import entries_in, names_of_files, unpack

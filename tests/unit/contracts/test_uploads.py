@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from contract.archive import WANTED, Method, is_photo
+from contract.archive import Method
 from contract.codes import ErrorCode
 from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
+from contract.wanted import WANTED, is_photo
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
 from stage.archive import Unpacked, unpack

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.archive import Entry, Method, scene_of
+from contract.archive import Entry, Method
 from contract.codes import ErrorCode
 from contract.films import MAX_FILMS
 from contract.packed import PLAIN
 from contract.packed import Packed as PackedBytes
 from contract.stages import PipelineStep
+from contract.wanted import scene_of
 from domain import contents
 from domain.errors import RejectedUpload
 from domain.preflight import check_bare_splat, check_contents, check_entries, read_entries
