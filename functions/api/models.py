@@ -25,6 +25,13 @@ JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "S
 Options = dict[str, str | Annotated[int, Field(strict=True)]]  # by name; strict: true in JSON is not a number
 
 
+def _printable_line(text: str) -> str:
+    line = text_line(text)
+    if not line:
+        raise ValueError("it has no printable character")
+    return line
+
+
 class StartJobRequest(Camel):
     """Start a job from a file in S3."""
 
@@ -187,11 +194,11 @@ class RerunAnswer(Camel):
 
 
 class RenameBody(Camel):
-    """A scene's new name."""
+    """A scene's new name. `name`: kept as one printable line, which may not be blank."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, strip_whitespace=True)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(_printable_line)]
 
 
 class ShareRequest(Camel):

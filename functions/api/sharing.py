@@ -11,7 +11,7 @@ from api.caller import Caller, owned_job
 from api.models import NewShare, ShareRequest, ShareView
 from contract.codes import ErrorCode
 from domain.errors import RefusedRequest
-from domain.job import first_job_id, job_id_of, scene_name
+from domain.job import first_job_id, job_id_of
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
@@ -44,7 +44,7 @@ class Sharing:
     def rename(self, job_id: str, name: str, caller: Caller) -> None:
         """Rename a scene. Raises RefusedRequest(NO_SUCH_JOB), like every method here."""
         owned_job(self._jobs, job_id, caller)
-        self._jobs.set_name(job_id, scene_name(name))
+        self._jobs.set_name(job_id, name)
 
     def share(self, job_id: str, request: ShareRequest, caller: Caller) -> NewShare:
         owned_job(self._jobs, job_id, caller)
