@@ -168,12 +168,8 @@ def _warnings(result: Compressed) -> list[Warning]:
                 f"{result.outliers} Gaussians in no camera's picture, far away or isolated",
             )
         )
-    if not result.met:
-        found.append(
-            Warning(
-                WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB; the target is {result.target_loss}"
-            )
-        )
+    if result.missed:
+        found.append(Warning(WarningCode.TARGET_MISSED, result.missed))
     return found
 
 

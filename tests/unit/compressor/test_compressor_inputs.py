@@ -36,6 +36,21 @@ def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path
     assert result["counts"]["gaussians"] == 60
 
 
+@pytest.mark.parametrize(("scales", "missed"), [((-2.0, -2.0, -2.0), False), ((3.0, -9.0, -9.0), True)])
+def test_a_lone_splat_that_the_format_cannot_hold_is_delivered_with_a_warning(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, scales: tuple[float, float, float], missed: bool
+) -> None:
+    """Of a needle 160,000 times as long as it is thick, eight bits of rotation say too little."""
+    splat = make_splat(200, 0)
+    write_ply(model / "scene.ply", replace(splat, scales=np.tile(np.float32(scales), (200, 1))))
+    code, output = run(tmp_path, QUALITY="standard")
+    assert code == 0
+    result = json.loads((output / "result.json").read_text())
+    found = [warning["message"] for warning in result["warnings"] if warning["code"] == "TARGET_MISSED"]
+    assert len(found) == missed
+    assert all(f"is {result['metrics']['fidelity']:.1f} dB" in message for message in found)
+
+
 def test_a_splat_in_far_coordinates_is_delivered_with_its_offset(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
 ) -> None:

@@ -47,6 +47,7 @@ _LOSS_EXPONENT = 0.75
 _MAX_SPENT = 0.4
 _PRUNING = (1.0, 0.5, 0.25)  # shares of the pruning that `prune` would do
 _PREPARED_BY = 0.5  # share of the time after which no further pruning is tried
+_FIDELITY_SLACK = 1.0  # dB; a search may end that much below its target when its time is up
 # a loss of more than this many dB at the finest steps means that the splat is at fault, not the search
 _INTOLERABLE_LOSS = 1.0
 
@@ -55,7 +56,8 @@ _INTOLERABLE_LOSS = 1.0
 class Compressed:
     """The SOG file, the splat it was made from, the splat a viewer decodes from it, and its quality in dB.
 
-    `outliers` and `pruned`: Gaussians removed because they belong to nothing, and to meet the preset.
+    `target_fidelity`: the least that `fidelity` was to be; `outliers` and `pruned`: Gaussians removed because they
+    belong to nothing, and to meet the preset.
     """
 
     sog: bytes
@@ -64,6 +66,7 @@ class Compressed:
     coarseness: Coarseness
     bytes_by_file: dict[str, int]
     fidelity: float
+    target_fidelity: float
     psnr_before: float | None
     psnr_after: float | None
     target_loss: float
@@ -74,6 +77,16 @@ class Compressed:
     def met(self) -> bool:
         """Whether the held-out loss is within the preset's target; True without held-out photos."""
         return self.psnr_before is None or self.psnr_after is None or self.loss <= self.target_loss
+
+    @property
+    def missed(self) -> str | None:
+        """By how much the preset's target was missed, if it was: of the held-out loss, or without held-out photos of
+        the fidelity, below whose target a search may end by a little."""
+        if not self.met:
+            return f"compression cost {self.loss:.3f} dB; the target is {self.target_loss}"
+        if self.psnr_before is None and self.fidelity < self.target_fidelity - _FIDELITY_SLACK:
+            return f"its fidelity is {self.fidelity:.1f} dB; the target is {self.target_fidelity:.1f}"
+        return None
 
     @property
     def loss(self) -> float:
@@ -245,6 +258,7 @@ class _Compression:
             coarseness=found.coarseness,
             bytes_by_file=entry_sizes(sog),
             fidelity=psnr(found.mean_squared_error),
+            target_fidelity=psnr(self.goal.mean_squared_error),
             psnr_before=self.before,
             psnr_after=self.held_out.psnr(decoded, self.pace) if self.held_out else None,
             target_loss=self.goal.loss,
