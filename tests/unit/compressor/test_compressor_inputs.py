@@ -42,7 +42,7 @@ def test_a_lone_splat_that_the_format_cannot_hold_is_delivered_with_a_warning(
 ) -> None:
     """Of a needle 160,000 times as long as it is thick, eight bits of rotation say too little."""
     splat = make_splat(200, 0)
-    write_ply(model / "scene.ply", replace(splat, scales=np.tile(np.float32(scales), (200, 1))))
+    write_ply(model / "scene.ply", replace(splat, scales=np.tile(np.array(scales, np.float32), (200, 1))))
     code, output = run(tmp_path, QUALITY="standard")
     assert code == 0
     result = json.loads((output / "result.json").read_text())
