@@ -178,7 +178,7 @@ def _find_splat(folder: Path, scratch: Path) -> Path:
         splats = files  # an upload may have lost its suffix: its content decides
     zips = files if len(files) == 1 else [path for path in files if path.suffix.lower() == ".zip"]
     if not splats and len(zips) == 1:
-        unpacked = unpack(zips[0], scratch, is_splat)
+        unpacked = unpack(zips[0], scratch / "upload", is_splat)
         if unpacked.damaged:
             raise StageError(ErrorCode.INVALID_SPLAT, f"{', '.join(unpacked.damaged)} is damaged")
         found = {PurePosixPath(file.name): file.path for file in unpacked.files}

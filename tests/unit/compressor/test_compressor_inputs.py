@@ -36,6 +36,19 @@ def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path
     assert result["counts"]["gaussians"] == 60
 
 
+@pytest.mark.parametrize("folder", ["output", "products", "upload", "joined"])
+def test_no_folder_in_a_zip_is_in_the_way_of_our_own(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, folder: str
+) -> None:
+    """The reference trainer writes below output/."""
+    write_ply(tmp_path / "statue.ply", make_splat(60, 0))
+    with zipfile.ZipFile(model / "upload.zip", "w") as archive:
+        archive.write(tmp_path / "statue.ply", f"{folder}/1a2b/point_cloud/iteration_30000/point_cloud.ply")
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert (output / "scene.sog").is_file()
+
+
 @pytest.mark.parametrize(("scales", "missed"), [((-2.0, -2.0, -2.0), False), ((3.0, -9.0, -9.0), True)])
 def test_a_lone_splat_that_the_format_cannot_hold_is_delivered_with_a_warning(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, scales: tuple[float, float, float], missed: bool
