@@ -238,6 +238,7 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
                 facts = f"{name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}"
                 raise UnusablePhotoError(facts)
             shown = np.array(picture.convert("RGBA").getchannel("A")) >= MASKED_BELOW if has_alpha(picture) else None
+            picture.load()  # Pillow raises on truncated data
             if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
                 _link(source, target)  # its pixels as they are
             else:

@@ -149,6 +149,19 @@ def test_a_scene_with_a_place_keeps_it_and_its_exposures(tmp_path: Path) -> None
     assert not (output / "blocks.json").exists()
 
 
+def test_a_photo_that_is_cut_off_is_left_out_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "processing" / "input" / "upload"
+    make(folder)
+    photo = folder / "images" / "2.jpg"
+    photo.write_bytes(photo.read_bytes()[: photo.stat().st_size * 2 // 3])
+    assert cut(tmp_path, 1) == 0, (tmp_path / "output" / "message").read_text()
+    (skipped,) = read_json(tmp_path / "processing" / "output" / "result.json")["warnings"]
+    assert (skipped["code"], skipped["names"]) == (
+        "PHOTOS_SKIPPED",
+        ["2.jpg is cut off: part of the file is missing"],
+    )
+
+
 @pytest.mark.parametrize("fault", ["no photos", "no points", "another shape", "a broken model", "no model"])
 def test_a_scene_that_cannot_be_trained_on_is_invalid(tmp_path: Path, fault: str) -> None:
     folder = tmp_path / "processing" / "input" / "upload"
