@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from contract.counts import MAX_PIXELS
+from contract.counts import MAX_PIXELS, MAX_SIDE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is opened as JPEG
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit mostly warns; `open_picture` has one that refuses
@@ -33,7 +33,7 @@ class UnusablePhotoError(Exception):
 
 
 class TooManyPixelsError(Exception):
-    """A picture is larger than MAX_PIXELS."""
+    """A picture is larger than MAX_PIXELS, or longer than MAX_SIDE."""
 
 
 @contextmanager
@@ -62,8 +62,8 @@ def why_unreadable(path: Path, error: Exception) -> str:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raise TooManyPixelsError for more than MAX_PIXELS."""
-    if width * height > MAX_PIXELS:
+    """Raise TooManyPixelsError for more than MAX_PIXELS, or MAX_SIDE on a side."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise TooManyPixelsError(f"{width} × {height} pixels are too many")
 
 

@@ -192,6 +192,12 @@ def test_more_pixels_than_memory_allows_are_refused_before_decoding(tmp_path: Pa
     assert "too many" in skipped.reason
 
 
+def test_a_side_longer_than_a_jpeg_may_have_is_refused(tmp_path: Path) -> None:
+    strip = encoded(Image.effect_noise((65_600, 8), 90), "PNG")
+    _, (skipped,) = run(tmp_path, {"line scan.png": strip})
+    assert skipped.reason == "has 65600 × 8 pixels are too many"
+
+
 def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
     good = encoded(picture())
     files = {
