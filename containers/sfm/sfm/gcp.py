@@ -70,27 +70,35 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> tuple[list[ControlPoi
 
 def names_of_photos(originals: Mapping[str, str]) -> dict[str, str]:
     """What a list may call a photo → its name, given original → name: the path in the upload, and the file's own name
-    where no two photos share it. Case does not count, nor how accents are composed.
+    where no two photos share it. How accents are composed does not count, nor does case, but for paths that differ in
+    nothing else: of these, only the path as it is written, with a slash before it.
     """
-    paths = {_plain(original): name for original, name in originals.items()}
+    paths: dict[str, dict[str, str]] = {}
+    for original, name in originals.items():
+        path = _path(original)
+        paths.setdefault(path.casefold(), {})[path] = name
     found: dict[str, str] = {}
     shared: set[str] = set()
-    for path, name in paths.items():
-        base = PurePosixPath(path).name
-        if base in found:
+    for folded, alike in paths.items():
+        base = PurePosixPath(folded).name
+        if base in found or len(alike) > 1:
             shared.add(base)
-        found[base] = name
-    return {base: name for base, name in found.items() if base not in shared} | paths
+        found[base] = next(iter(alike.values()))
+    bases = {base: name for base, name in found.items() if base not in shared}
+    alone = {folded: next(iter(alike.values())) for folded, alike in paths.items() if len(alike) == 1}
+    written = {f"/{path}": name for alike in paths.values() if len(alike) > 1 for path, name in alike.items()}
+    return bases | alone | written
 
 
-def _plain(text: str) -> str:
-    return str(PurePosixPath(unicodedata.normalize("NFC", text).replace("\\", "/"))).casefold()
+def _path(text: str) -> str:
+    return str(PurePosixPath(unicodedata.normalize("NFC", text).replace("\\", "/")))
 
 
 def _find(text: str, names: Mapping[str, str]) -> str | None:
     """The photo of that path, or else of that file's name."""
-    path = _plain(text)
-    return names.get(path) or names.get(PurePosixPath(path).name)
+    path = _path(text)
+    folded = path.casefold()
+    return names.get(f"/{path}") or names.get(folded) or names.get(PurePosixPath(folded).name)
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

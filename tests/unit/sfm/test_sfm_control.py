@@ -68,6 +68,18 @@ def test_names_that_two_photos_share_identify_neither_without_their_folders() ->
     assert names == {"2.jpg": "z", "a/1.jpg": "x", "b/1.jpg": "y", "c/2.jpg": "z"}
 
 
+@pytest.mark.parametrize(
+    ("listed", "photo"),
+    [("a/IMG_1.JPG", "x"), ("a/img_1.jpg", "y"), ("A/Img_1.jpg", None), ("img_1.jpg", None), ("A/IMG_2.jpg", "z")],
+)
+def test_photos_whose_paths_differ_in_case_alone_are_found_by_the_path_as_it_is_written(
+    listed: str, photo: str | None
+) -> None:
+    names = names_of_photos({"a/IMG_1.JPG": "x", "a/img_1.jpg": "y", "a/img_2.jpg": "z"})
+    found, _ = parse_gcp_list(f"EPSG:4326\n11.5 48.1 500 1 2 {listed} P\n", names)
+    assert [mark.photo for point in found for mark in point.marks] == ([photo] if photo else [])
+
+
 TYPED = {
     "Dachfläche_01.JPG": "000001.jpg",
     "Flug 3:4 Süd/photo 2.jpg": "000002.jpg",
