@@ -57,7 +57,7 @@ def position_of(gps: Mapping[int, Any], xmp: str) -> GeoPosition | None:
         horizontal = radius / math.sqrt(2) if radius else None
     return GeoPosition(
         *place,
-        altitude=_plausible_altitude(number_of(xmp, *_ALTITUDES)) if altitude is None else altitude,
+        altitude=plausible_altitude(number_of(xmp, *_ALTITUDES)) if altitude is None else altitude,
         horizontal_sigma=_plausible_error(horizontal),
         vertical_sigma=_plausible_error(number_of(xmp, "drone-dji:RtkStdHgt", "Camera:GPSZAccuracy")),
         relative_altitude=number_of(xmp, *_RELATIVE_ALTITUDES),
@@ -113,13 +113,14 @@ def _degrees(value: object) -> float | None:
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
-    altitude = _plausible_altitude(number(gps.get(ALTITUDE)))
+    altitude = plausible_altitude(number(gps.get(ALTITUDE)))
     if altitude is None:
         return None
     return -abs(altitude) if _reference(gps.get(ALTITUDE_REF)) in _BELOW else altitude
 
 
-def _plausible_altitude(metres: float | None) -> float | None:
+def plausible_altitude(metres: float | None) -> float | None:
+    """An altitude in metres, or None where nothing flies."""
     low, high = _PLAUSIBLE_ALTITUDE
     return metres if metres is not None and low <= metres <= high else None
 

@@ -59,6 +59,14 @@ def test_early_firmware_writes_longtitude_altitude_and_tenths() -> None:
     assert found.focal_35mm == 24.0
 
 
+@pytest.mark.parametrize("altitude", ["4294967.295", "65535.0", "-32768.0"])
+def test_an_altitude_that_cannot_be_is_none(altitude: str) -> None:
+    sign = "" if altitude.startswith("-") else "+"
+    assert location_of({"location": f"+47.0000+008.0000{sign}{altitude}/"}) == GeoPosition(47.0, 8.0, None)
+    line = f"[latitude: 47.0] [longitude: 8.0] [rel_alt: 30.0 abs_alt: {altitude}]"
+    assert telemetry_of([(0.0, line)]).position_at(0.0) == GeoPosition(47.0, 8.0, None)
+
+
 def test_a_place_that_is_written_for_many_frames_is_one_measurement() -> None:
     """Receivers measure a few times a second, and the drone flies on between two measurements."""
     lines = [(k / 10, f"[latitude: {47 + (k // 5) * 1e-4:.6f}] [longitude: 8.0]") for k in range(15)]

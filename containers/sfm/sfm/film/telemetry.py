@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm.position import GeoPosition, plausible_place
+from sfm.position import GeoPosition, plausible_altitude, plausible_place
 
 MAX_BYTES = 64 << 20
 MAX_GAP_SECONDS = 3.0  # between two fixes, beyond which a place between them is a guess
@@ -121,7 +121,7 @@ def _position(text: str) -> GeoPosition | None:
 
 def _checked(latitude: float, longitude: float, altitude: float | None) -> GeoPosition | None:
     place = plausible_place(latitude, longitude)
-    return None if place is None else GeoPosition(*place, altitude)
+    return None if place is None else GeoPosition(*place, plausible_altitude(altitude))
 
 
 def _between(first: GeoPosition, second: GeoPosition, share: float) -> GeoPosition:
