@@ -7,8 +7,10 @@ or wrong, so each is None unless it is plausible.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ MAKE, MODEL, ORIENTATION = 271, 272, 274
 EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 33434, 33437, 34855
 DATE_TIME_ORIGINAL, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 36867, 37386, 41989
 DATE_TIME_FORMAT = "%Y:%m:%d %H:%M:%S"
+_WRITTEN_TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
 DIGITAL_ZOOM_RATIO, LENS_MODEL = 41988, 42036
 MAX_DIGITAL_ZOOM = 200.0
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
@@ -98,7 +101,7 @@ def _metadata(
         focal_tag=number(details.get(FOCAL_LENGTH)) or number(details.get(FOCAL_LENGTH_35MM)) or 0.0,
         position=position_of(gps, xmp),
         gimbal=gimbal_of(xmp, make) if upright else None,
-        taken_at=text(details.get(DATE_TIME_ORIGINAL)),
+        taken_at=_taken_at(details),
         stops=stops_of(details),
         image_source=first_of(xmp, *_IMAGE_SOURCES),
         band=first_of(xmp, *_BAND_NAMES),
@@ -134,6 +137,16 @@ def focal_in_pixels(
         candidates.append(millimetres / diagonal * _sensor_diagonal(width, height) * _digital_zoom(details))
     low, high = PLAUSIBLE_FOCAL
     return next((focal for focal in candidates if low < focal / long_side < high), None)
+
+
+def _taken_at(details: Mapping[int, Any]) -> str:
+    """When the photo was taken; '' of a clock that was never set, which writes zeros or blanks for the digits."""
+    written = text(details.get(DATE_TIME_ORIGINAL))
+    found = _WRITTEN_TIME.match(written)
+    try:
+        return written if found and datetime(*map(int, found.groups())) else ""
+    except ValueError:
+        return ""
 
 
 def stops_of(details: Mapping[int, Any]) -> float | None:

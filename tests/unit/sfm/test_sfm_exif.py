@@ -94,6 +94,21 @@ def test_an_altitude_that_cannot_be_is_none(metres: int) -> None:
     assert found.altitude is None or abs(found.altitude) < 1e4
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2016:06:23 16:31:59", "2016:06:23 16:31:59"),
+        ("2016-06-23T16:31:59+02:00", "2016-06-23T16:31:59+02:00"),
+        ("0000:00:00 00:00:00", ""),
+        ("    :  :     :  :  ", ""),
+        ("2016:13:45 16:31:59", ""),
+        ("yesterday", ""),
+    ],
+)
+def test_the_time_of_a_clock_that_was_never_set_is_none(written: str, read: str) -> None:
+    assert read_metadata(photo(details={36867: written})).taken_at == read
+
+
 def test_a_cameras_name_is_one_short_line() -> None:
     data = read_metadata(photo(tags={271: "M" * 60_000, 272: "\x1b[31mFC\n330 \0"}))
     assert (data.make, data.model) == ("M" * 100, "[31mFC330")
