@@ -55,7 +55,7 @@ def read_polygon(path: Path) -> Vector:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
         features = document.get("features", [document])
         geometries = [feature.get("geometry", feature) for feature in features]
-        ring = next(geometry["coordinates"][0] for geometry in geometries if geometry["type"] == "Polygon")
+        ring = next(geometry["coordinates"][0] for geometry in geometries if geometry and geometry["type"] == "Polygon")
         places = np.array([place[:2] for place in ring], dtype=np.float64)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
         raise UnusablePolygonError(f"{path.name} holds no GeoJSON polygon") from error

@@ -53,6 +53,16 @@ def test_a_box_has_its_volume_above_the_plane_round_it(delivery: Path, capsys: p
     assert found["cut"] == pytest.approx(400, rel=0.01)
 
 
+def test_a_feature_without_a_geometry_is_passed_over(delivery: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """RFC 7946, 3.2: an unlocated feature has a null geometry."""
+    rim = polygon(delivery / "rim.geojson", 25.0, 25.0, 30.0, 20.0)
+    document = json.loads(rim.read_text())
+    document["features"].insert(0, {"type": "Feature", "properties": {}, "geometry": None})
+    rim.write_text(json.dumps(document))
+    assert main([str(delivery), str(rim)]) == 0
+    assert json.loads(capsys.readouterr().out)["area"] == pytest.approx(600, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("place", "words"), [((500.0, 500.0), "outside"), ((25.0, 60.0), "covers")], ids=["beyond", "half known"]
 )
