@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -45,7 +45,7 @@ class JobFailed(Exception):
 
 class Client:
     """`token` is the JWT, or a function that returns a fresh one for each call. Methods raise ApiError for a refusal
-    and OSError where the API cannot be reached; connections that break are tried again."""
+    and OSError or HTTPException where connections break even after they were tried again."""
 
     def __init__(self, url: str, token: str | Callable[[], str], sleep: Sleep = time.sleep) -> None:
         self._url, self._sleep = url.rstrip("/"), sleep
@@ -137,8 +137,11 @@ class Client:
                 raise ValueError(f"{name!r} lies outside of the folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_name(path.name + ".partial")
-            self._again(partial(_fetch, links[name], unfinished))
-            unfinished.replace(path)
+            try:
+                self._again(partial(_fetch, links[name], unfinished))
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
             paths.append(path)
         return paths
 
@@ -213,6 +216,10 @@ def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as sink:
         while chunk := answer.read(CHUNK_BYTES):
             sink.write(chunk)
+        # a connection that closes early looks like the end of the file to `read` with a size
+        expected = answer.headers["Content-Length"]
+        if expected is not None and sink.tell() < int(expected):
+            raise IncompleteRead(b"", int(expected) - sink.tell())
 
 
 def _refused(refusal: urllib.error.HTTPError) -> ApiError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from http.client import IncompleteRead
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ ROOT = Path(__file__).parents[3]
 
 
 class Api:
-    """`plan`: for each `METHOD /path` the answers to give in turn, the last one repeatedly: (status, body)."""
+    """`plan`: for each `METHOD /path` the answers to give in turn, the last one repeatedly: (status, body).
+    `breaks`: for each path how many connections close after 300 bytes."""
 
     def __init__(self) -> None:
         self.plan: dict[str, list[tuple[int, Any]]] = {}
+        self.breaks: dict[str, int] = {}
         self.calls: list[tuple[str, bytes, dict[str, str]]] = []
         self.url = ""
 
@@ -48,6 +51,9 @@ def api() -> Iterator[Api]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
+            if played.breaks.get(self.path, 0) > 0:
+                played.breaks[self.path] -= 1
+                said, self.close_connection = said[:300], True
             self.wfile.write(said)
 
         do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base class has these names
@@ -164,6 +170,24 @@ def test_files_arrive_whole_below_the_folder(api: Api, client: Client, tmp_path:
         client.download({"jobId": "a"}, tmp_path)
     with pytest.raises(KeyError):
         client.download({"jobId": "a"}, tmp_path, ["scene.usd"])
+
+
+def test_a_file_whose_connection_closes_early_is_fetched_again(api: Api, client: Client, tmp_path: Path) -> None:
+    whole = bytes(range(250)) * 4
+    api.plan = {"GET /jobs/a": [(200, {"links": {"scene.sog": f"{api.url}/sog"}})], "GET /sog": [(200, whole)]}
+    api.breaks = {"/sog": 1}
+    client.download({"jobId": "a"}, tmp_path)
+    assert (tmp_path / "scene.sog").read_bytes() == whole
+
+
+def test_a_file_that_never_arrives_whole_leaves_the_earlier_one(api: Api, client: Client, tmp_path: Path) -> None:
+    api.plan = {"GET /jobs/a": [(200, {"links": {"scene.sog": f"{api.url}/sog"}})], "GET /sog": [(200, bytes(1000))]}
+    api.breaks = {"/sog": 99}
+    (tmp_path / "scene.sog").write_bytes(b"earlier")
+    with pytest.raises(IncompleteRead):
+        client.download({"jobId": "a"}, tmp_path)
+    assert (tmp_path / "scene.sog").read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [tmp_path / "scene.sog"]
 
 
 def test_a_refusal_carries_code_and_hint_and_is_not_repeated(api: Api, client: Client, slept: list[float]) -> None:
