@@ -100,6 +100,64 @@ def test_an_upload_sends_each_missing_part_once_and_starts_the_job(api: Api, cli
     assert "authorization" not in api.calls[1][2]  # the token is for the API, not for S3
 
 
+def upload_of(api: Api, *links: str) -> dict[str, Any]:
+    """`links`: each the number of a part, a dash, and which of its links it is."""
+    parts = [{"number": int(link.split("-")[0]), "url": f"{api.url}/part/{link}"} for link in links]
+    return {"uploadId": "u", "partBytes": 4, "links": parts}
+
+
+@pytest.mark.parametrize("status", [403, 400])  # 400: the credentials that signed the link have expired
+def test_a_part_whose_link_has_expired_is_sent_through_a_fresh_one(
+    status: int, api: Api, client: Client, tmp_path: Path
+) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaabbbbcc")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old", "2-old", "3-old"))],
+        "PUT /part/1-old": [(500, b""), (200, b"")],  # S3's passing faults
+        "PUT /part/2-old": [(status, b"<Error/>")],
+        "PUT /part/2-new": [(200, b"")],
+        "PUT /part/3-new": [(200, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "2-new", "3-new")), (200, upload_of(api))],
+        "POST /uploads/u/complete": [(200, {"jobId": "a"})],
+    }
+    shares: list[float] = []
+    assert client.upload(photos, shares.append) == "a"
+    assert [body for route, body, _ in api.calls if "new" in route] == [b"bbbb", b"cc"]
+    assert shares == [0.4, 0.8, 1.0]
+
+
+def test_a_part_that_is_refused_with_a_fresh_link_too_ends_the_upload(api: Api, client: Client, tmp_path: Path) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaa")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old"))],
+        "PUT /part/1-old": [(403, b"")],
+        "PUT /part/1-new": [(403, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "1-new"))],
+    }
+    with pytest.raises(ApiError) as refused:
+        client.upload(photos)
+    assert refused.value.status == 403
+    assert api.routes == ["POST /uploads", "PUT /part/1-old", "GET /uploads/u", "PUT /part/1-new"]
+
+
+def test_links_are_replaced_before_they_expire(api: Api, tmp_path: Path) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaabbbb")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old", "2-old"))],
+        "PUT /part/1-old": [(200, b"")],
+        "PUT /part/2-new": [(200, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "2-new")), (200, upload_of(api))],
+        "POST /uploads/u/complete": [(200, {"jobId": "a"})],
+    }
+    # each part takes 40 minutes
+    client = Client(api.url, "secret", clock=lambda: 2400.0 * sum(route.startswith("PUT") for route in api.routes))
+    assert client.upload(photos) == "a"
+    assert "PUT /part/2-old" not in api.routes
+
+
 @pytest.mark.parametrize("guide", ["README.md", "docs/api.md"])
 def test_the_guides_example_runs_as_it_is_written(
     guide: str, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
