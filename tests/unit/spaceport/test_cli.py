@@ -67,6 +67,18 @@ def test_a_result_for_the_folder_one_is_in_goes_beside_it_if_it_holds_files(
     assert json.loads(capsys.readouterr().out)["folder"] == str(meant.with_name(f"{meant.name}-3.failed"))
 
 
+@pytest.mark.parametrize("only", [[], ["--only", "sfm"]])
+def test_an_empty_folder_one_is_in_is_filled_and_not_replaced(
+    only: list[str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "site"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    assert main([str(photos), "-o", ".", *only], tmp_path) == OK
+    assert Path("sfm/photos.json" if not only else "photos.json").is_file()  # seen from the working directory
+    assert not list(tmp_path.glob(".site-*"))
+
+
 def test_a_folder_of_any_name_is_made_into_a_scene_and_sends_the_terminal_no_commands(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
