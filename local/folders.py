@@ -69,8 +69,16 @@ def free_folder(wanted: Path) -> Path:
 
 
 def move(finished: Path, folder: Path) -> None:
-    """Put a finished folder in its place, where there is nothing or an empty folder. Raises OSError."""
+    """Put a finished folder in its place, where there is nothing or an empty folder. Raises OSError.
+
+    An empty folder stays and is filled: it may be a shell's working directory, or a link to another disk.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
-    shutil.move(finished, folder)
+    if not folder.is_dir():
+        shutil.move(finished, folder)
+        return
+    if any(folder.iterdir()):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+    for path in list(finished.iterdir()):
+        shutil.move(path, folder)
+    finished.rmdir()

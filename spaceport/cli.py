@@ -101,8 +101,13 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         print(f"spaceport: there is no {given.logo}", file=sys.stderr)
         return WRONG_USE
     company = Company(*(one_line(text, MAX_COMPANY) for text in (given.company, given.company_address)))
-    out = free_folder(given.out or Path("out") / source.name)
-    plan = Plan(source, stages, options, out, given.blocks, company, given.logo)
+    out = given.out or Path("out") / source.name
+    if out.name in ("", ".."):  # `.` has no name and `..` not its own, but the folders beside it are named after it
+        out = out.resolve()
+    if not out.name:
+        print(f"spaceport: {out} cannot be the folder of the result", file=sys.stderr)
+        return WRONG_USE
+    plan = Plan(source, stages, options, free_folder(out), given.blocks, company, given.logo)
     paces = PaceFile.of_user()
     print(_opening(plan, paces), file=sys.stderr, flush=True)
     outcome = Run(project_images(root), paces, sys.stderr).go(plan)

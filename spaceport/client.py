@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -22,6 +22,7 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "REJECTED", "STOPPED"})
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 60.0
 CHUNK_BYTES = 1 << 20
+FRESH_SECONDS = 1800.0  # links to parts are valid for an hour, and a part must arrive within it
 Sleep = Callable[[float], object]
 T = TypeVar("T")
 
@@ -45,26 +46,44 @@ class JobFailed(Exception):
 
 class Client:
     """`token` is the JWT, or a function that returns a fresh one for each call. Methods raise ApiError for a refusal
-    and OSError where the API cannot be reached; connections that break are tried again."""
+    and OSError or HTTPException where connections break even after they were tried again."""
 
-    def __init__(self, url: str, token: str | Callable[[], str], sleep: Sleep = time.sleep) -> None:
-        self._url, self._sleep = url.rstrip("/"), sleep
+    def __init__(
+        self,
+        url: str,
+        token: str | Callable[[], str],
+        sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._sleep, self._clock = url.rstrip("/"), sleep, clock
         self._token = token if callable(token) else lambda: token
 
     def upload(self, path: Path, progress: Callable[[float], None] = lambda _share: None, **options: str | int) -> str:
         """Upload a ZIP of photos, or a .ply with `pipelineStep="compression"`, and start its job; returns the jobId.
 
         `options` as the API names them: quality, name, project, customer, site, email, trainingSteps …; `progress` gets
-        the share sent, 0..1.
+        the share sent, 0..1. A part whose link has expired is sent through a fresh one.
         """
         size = path.stat().st_size
         request = {"fileName": path.name, "bytes": size, "options": options}
         upload = self.call("POST", "/uploads", request)
+        failed: int | None = None
         with path.open("rb") as stream:
             while upload["links"]:
+                linked = self._clock()
                 for part in upload["links"]:
+                    if self._clock() - linked > FRESH_SECONDS:
+                        break
                     stream.seek((part["number"] - 1) * upload["partBytes"])
-                    self._put(part["url"], stream.read(upload["partBytes"]))
+                    content = stream.read(upload["partBytes"])
+                    try:
+                        self._put(part["url"], content)
+                    except (ApiError, OSError, HTTPException):
+                        # S3 refuses an expired link with 403, or closes the connection before the part is sent
+                        if part["number"] == failed:
+                            raise
+                        failed = part["number"]
+                        break
                     progress(min(1.0, part["number"] * upload["partBytes"] / size))
                 upload = self.call("GET", f"/uploads/{quote(upload['uploadId'])}")
         started: str = self.call("POST", f"/uploads/{quote(upload['uploadId'])}/complete")["jobId"]
@@ -137,8 +156,11 @@ class Client:
                 raise ValueError(f"{name!r} lies outside of the folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_name(path.name + ".partial")
-            self._again(partial(_fetch, links[name], unfinished))
-            unfinished.replace(path)
+            try:
+                self._again(partial(_fetch, links[name], unfinished))
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
             paths.append(path)
         return paths
 
@@ -199,7 +221,7 @@ class Client:
             try:
                 return once()
             except urllib.error.HTTPError as refusal:
-                busy = refusal.code in (429, 502, 503, 504) and (repeatable or refusal.code == 429)
+                busy = refusal.code in (429, 500, 502, 503, 504) and (repeatable or refusal.code == 429)
                 if not busy or attempt == ATTEMPTS:
                     raise _refused(refusal) from refusal
             except (OSError, HTTPException):
@@ -213,6 +235,10 @@ def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as sink:
         while chunk := answer.read(CHUNK_BYTES):
             sink.write(chunk)
+        # a connection that closes early looks like the end of the file to `read` with a size
+        expected = answer.headers["Content-Length"]
+        if expected is not None and sink.tell() < int(expected):
+            raise IncompleteRead(b"", int(expected) - sink.tell())
 
 
 def _refused(refusal: urllib.error.HTTPError) -> ApiError:

@@ -54,7 +54,7 @@ class Delivered:
 def deliver(job: Job, work: Path, finished: Sequence[FinishedStage], folder: Path) -> Delivered:
     """Write the report and move the delivered files from `work` to `folder`, which must not exist yet or be empty.
 
-    Raises OSError; `folder` then is not there.
+    Raises OSError; `folder` then is not there, or not whole.
     """
     store = FolderStore(work)
     stages: dict[Stage, Any] = {}

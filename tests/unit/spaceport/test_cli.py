@@ -49,6 +49,36 @@ def test_a_success_prints_one_line_of_json_and_where_things_are(
     assert [report["options"][name] for name in ("project", "customer", "site")] == texts[1::2]
 
 
+@pytest.mark.parametrize("typed", [".", "..", "../site/.."])
+def test_a_result_for_the_folder_one_is_in_goes_beside_it_if_it_holds_files(
+    typed: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = tmp_path / "surveys" / "site"
+    inside.mkdir(parents=True)
+    (inside / "notes.txt").touch()
+    monkeypatch.chdir(inside)
+    meant = (inside / typed).resolve()
+    assert main([str(photos), "-o", typed], tmp_path) == OK
+    folder = meant.with_name(f"{meant.name}-2")
+    assert json.loads(capsys.readouterr().out)["folder"] == str(folder)
+    assert (folder / "scene.sog").is_file()
+    monkeypatch.setattr(cli, "project_images", lambda _root: played(compressor="fail('INVALID_SPLAT', 'no rows')"))
+    assert main([str(photos), "-o", typed], tmp_path) == FAILED
+    assert json.loads(capsys.readouterr().out)["folder"] == str(meant.with_name(f"{meant.name}-3.failed"))
+
+
+@pytest.mark.parametrize("only", [[], ["--only", "sfm"]])
+def test_an_empty_folder_one_is_in_is_filled_and_not_replaced(
+    only: list[str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "site"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    assert main([str(photos), "-o", ".", *only], tmp_path) == OK
+    assert Path("sfm/photos.json" if not only else "photos.json").is_file()  # seen from the working directory
+    assert not list(tmp_path.glob(".site-*"))
+
+
 def test_a_folder_of_any_name_is_made_into_a_scene_and_sends_the_terminal_no_commands(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +129,7 @@ def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, capsys: pytest.Cap
     assert main([str(tmp_path / "nowhere.zip")], tmp_path) == WRONG_USE
     (tmp_path / "a.ply").write_bytes(ply_of())
     assert main([str(tmp_path / "a.ply"), "--logo", str(tmp_path / "no.png")], tmp_path) == WRONG_USE
+    assert main([str(tmp_path / "a.ply"), "-o", "/"], tmp_path) == WRONG_USE
     assert main([str(tmp_path), "--max-gaussians", "3"], tmp_path) == FAILED  # an option out of range has a code
     for arguments in ([], ["a.zip", "--quality", "best"], ["cloud"], ["cloud", "sideways"]):
         with pytest.raises(SystemExit) as ended:

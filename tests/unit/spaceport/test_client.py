@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from http.client import IncompleteRead
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ ROOT = Path(__file__).parents[3]
 
 
 class Api:
-    """`plan`: for each `METHOD /path` the answers to give in turn, the last one repeatedly: (status, body)."""
+    """`plan`: for each `METHOD /path` the answers to give in turn, the last one repeatedly: (status, body).
+    `breaks`: for each path how many connections close after 300 bytes."""
 
     def __init__(self) -> None:
         self.plan: dict[str, list[tuple[int, Any]]] = {}
+        self.breaks: dict[str, int] = {}
         self.calls: list[tuple[str, bytes, dict[str, str]]] = []
         self.url = ""
 
@@ -48,6 +51,9 @@ def api() -> Iterator[Api]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
+            if played.breaks.get(self.path, 0) > 0:
+                played.breaks[self.path] -= 1
+                said, self.close_connection = said[:300], True
             self.wfile.write(said)
 
         do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base class has these names
@@ -92,6 +98,64 @@ def test_an_upload_sends_each_missing_part_once_and_starts_the_job(api: Api, cli
     assert [body for route, body, _ in api.calls if route.startswith("PUT")] == [b"aaaa", b"bbbb", b"bbbb", b"cc"]
     assert shares == [0.4, 0.8, 1.0]
     assert "authorization" not in api.calls[1][2]  # the token is for the API, not for S3
+
+
+def upload_of(api: Api, *links: str) -> dict[str, Any]:
+    """`links`: each the number of a part, a dash, and which of its links it is."""
+    parts = [{"number": int(link.split("-")[0]), "url": f"{api.url}/part/{link}"} for link in links]
+    return {"uploadId": "u", "partBytes": 4, "links": parts}
+
+
+@pytest.mark.parametrize("status", [403, 400])  # 400: the credentials that signed the link have expired
+def test_a_part_whose_link_has_expired_is_sent_through_a_fresh_one(
+    status: int, api: Api, client: Client, tmp_path: Path
+) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaabbbbcc")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old", "2-old", "3-old"))],
+        "PUT /part/1-old": [(500, b""), (200, b"")],  # S3's passing faults
+        "PUT /part/2-old": [(status, b"<Error/>")],
+        "PUT /part/2-new": [(200, b"")],
+        "PUT /part/3-new": [(200, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "2-new", "3-new")), (200, upload_of(api))],
+        "POST /uploads/u/complete": [(200, {"jobId": "a"})],
+    }
+    shares: list[float] = []
+    assert client.upload(photos, shares.append) == "a"
+    assert [body for route, body, _ in api.calls if "new" in route] == [b"bbbb", b"cc"]
+    assert shares == [0.4, 0.8, 1.0]
+
+
+def test_a_part_that_is_refused_with_a_fresh_link_too_ends_the_upload(api: Api, client: Client, tmp_path: Path) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaa")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old"))],
+        "PUT /part/1-old": [(403, b"")],
+        "PUT /part/1-new": [(403, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "1-new"))],
+    }
+    with pytest.raises(ApiError) as refused:
+        client.upload(photos)
+    assert refused.value.status == 403
+    assert api.routes == ["POST /uploads", "PUT /part/1-old", "GET /uploads/u", "PUT /part/1-new"]
+
+
+def test_links_are_replaced_before_they_expire(api: Api, tmp_path: Path) -> None:
+    photos = tmp_path / "meadow.zip"
+    photos.write_bytes(b"aaaabbbb")
+    api.plan = {
+        "POST /uploads": [(201, upload_of(api, "1-old", "2-old"))],
+        "PUT /part/1-old": [(200, b"")],
+        "PUT /part/2-new": [(200, b"")],
+        "GET /uploads/u": [(200, upload_of(api, "2-new")), (200, upload_of(api))],
+        "POST /uploads/u/complete": [(200, {"jobId": "a"})],
+    }
+    # each part takes 40 minutes
+    client = Client(api.url, "secret", clock=lambda: 2400.0 * sum(route.startswith("PUT") for route in api.routes))
+    assert client.upload(photos) == "a"
+    assert "PUT /part/2-old" not in api.routes
 
 
 @pytest.mark.parametrize("guide", ["README.md", "docs/api.md"])
@@ -164,6 +228,24 @@ def test_files_arrive_whole_below_the_folder(api: Api, client: Client, tmp_path:
         client.download({"jobId": "a"}, tmp_path)
     with pytest.raises(KeyError):
         client.download({"jobId": "a"}, tmp_path, ["scene.usd"])
+
+
+def test_a_file_whose_connection_closes_early_is_fetched_again(api: Api, client: Client, tmp_path: Path) -> None:
+    whole = bytes(range(250)) * 4
+    api.plan = {"GET /jobs/a": [(200, {"links": {"scene.sog": f"{api.url}/sog"}})], "GET /sog": [(200, whole)]}
+    api.breaks = {"/sog": 1}
+    client.download({"jobId": "a"}, tmp_path)
+    assert (tmp_path / "scene.sog").read_bytes() == whole
+
+
+def test_a_file_that_never_arrives_whole_leaves_the_earlier_one(api: Api, client: Client, tmp_path: Path) -> None:
+    api.plan = {"GET /jobs/a": [(200, {"links": {"scene.sog": f"{api.url}/sog"}})], "GET /sog": [(200, bytes(1000))]}
+    api.breaks = {"/sog": 99}
+    (tmp_path / "scene.sog").write_bytes(b"earlier")
+    with pytest.raises(IncompleteRead):
+        client.download({"jobId": "a"}, tmp_path)
+    assert (tmp_path / "scene.sog").read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [tmp_path / "scene.sog"]
 
 
 def test_a_refusal_carries_code_and_hint_and_is_not_repeated(api: Api, client: Client, slept: list[float]) -> None:
