@@ -143,10 +143,13 @@ def _taken_at(details: Mapping[int, Any]) -> str:
     """When the photo was taken; '' of a clock that was never set, which writes zeros or blanks for the digits."""
     written = text(details.get(DATE_TIME_ORIGINAL))
     found = _WRITTEN_TIME.match(written)
+    if found is None:
+        return ""
     try:
-        return written if found and datetime(*map(int, found.groups())) else ""
+        datetime.strptime(" ".join(found.groups()), "%Y %m %d %H %M %S")
     except ValueError:
         return ""
+    return written
 
 
 def stops_of(details: Mapping[int, Any]) -> float | None:
