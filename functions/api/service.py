@@ -141,8 +141,14 @@ class Service:
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Stop a job. Raises RefusedRequest(NO_SUCH_JOB)."""
-        owned_job(self._jobs, job_id, caller)
-        return self._canceller.cancel(job_id)
+        item = owned_job(self._jobs, job_id, caller)
+        try:
+            return self._canceller.cancel(job_id)
+        except RefusedRequest:
+            if item.open:
+                raise
+            # without an execution: it was rejected, or AWS has forgotten it by now
+            return Cancellation(job_id=job_id, status=item.status, stopping=False)
 
     def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
         """Run a job again from a stage on; `key` makes a repeated request start only one rerun.

@@ -93,8 +93,8 @@ class Sharing:
         return None if until is None or manifest is None else self._links.of_parts(manifest, uri, until)
 
     def delete(self, job_id: str, caller: Caller) -> None:
-        """Delete a job that has ended, and its files; with the last run of an upload, also its photos. Also raises
-        RefusedRequest(JOB_RUNNING).
+        """Delete a job that has ended, and its files; with the last run of an upload, also its photos and the
+        intermediate files of all its runs. Also raises RefusedRequest(JOB_RUNNING).
 
         The files are deleted first, so that a call that was interrupted can be repeated: the job still exists then.
         """
@@ -103,7 +103,8 @@ class Sharing:
             raise RefusedRequest(ErrorCode.JOB_RUNNING)
         self._delete_below(self._results, f"{KEPT}/{job_id}/")
         if not self._other_runs(item):  # other runs may use the results of the earlier stages
-            self._delete_below(self._results, f"{EXPIRING}/{job_id}/")
+            for run in self._runs_with_intermediates(first_job_id(job_id)):  # those of runs deleted earlier, too
+                self._delete_below(self._results, f"{EXPIRING}/{run}/")
             self._delete_upload(item)
         self._jobs.delete(job_id)
 
@@ -124,6 +125,14 @@ class Sharing:
         owned = self._jobs.of_owner(item.owner or "", MAX_FAMILY, item.uploaded_at)
         first = first_job_id(item.job_id)
         return any(other.job_id != item.job_id and first_job_id(other.job_id) == first for other in owned)
+
+    def _runs_with_intermediates(self, first: str) -> list[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._results, Prefix=f"{EXPIRING}/{first}", Delimiter="/"
+        )
+        folders = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+        found = [folder.removeprefix(f"{EXPIRING}/").removesuffix("/") for folder in folders]
+        return [run for run in found if first_job_id(run) == first]  # other jobs' ids may begin like this one
 
     def _delete_below(self, bucket: str, prefix: str) -> None:
         while True:  # deleted objects are not listed again

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from html import escape
 from pathlib import Path
 from string import Template
@@ -25,6 +26,7 @@ BY_GRADE = {
 }
 OPEN, WITHOUT_ACCOUNT = "Open your scene", "View it without signing in"
 PREVIEW_CID = "preview@spaceport"
+UNSUBSCRIBE = "List-Unsubscribe"
 TEMPLATES = Path(__file__).parent / "templates"
 
 SUBJECTS = {
@@ -34,6 +36,18 @@ SUBJECTS = {
     StatusType.JOB_REJECTED: "We could not accept your upload “{name}”",
     StatusType.JOB_STOPPED: "Your 3D scene “{name}” was stopped",
 }
+
+
+class MailPolicy(EmailPolicy):
+    """Writes UNSUBSCRIBE in one line: EmailPolicy would fold a URL longer than a line into encoded words, which mail
+    programs do not decode in this header (RFC 2369)."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name != UNSUBSCRIBE:
+            return super().fold_binary(name, value)
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"not a line of printable ASCII: {value!r}")
+        return f"{name}: {value}{self.linesep}".encode()
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ def compose(
     `expected`: how long a job that starts is likely to take, in words."""
     subject = unlinked(" ".join(_subject(type_, detail).format(name=item.name).split()))  # a header is one line
     letter = _letter(type_, item, detail, links, expected)
-    message = EmailMessage()
+    message = EmailMessage(MailPolicy())
     message["Subject"] = subject
     message.set_content(_text(subject, letter, detail.job_id, links.stop))
     shown = preview if type_ is StatusType.JOB_SUCCEEDED else None

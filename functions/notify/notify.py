@@ -22,7 +22,7 @@ from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
 from domain.streaming import manifest_of
-from notify.mail import OPEN, MailLinks, compose
+from notify.mail import OPEN, UNSUBSCRIBE, MailLinks, compose
 
 # https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
 _ADDRESS_FAULT = re.compile(
@@ -133,7 +133,7 @@ class Notifier:
         if self._sending.reply_to:
             message["Reply-To"] = Address(addr_spec=self._sending.reply_to)
         # RFC 8058: the mail program's own button
-        message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
+        message[UNSUBSCRIBE] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         try:
             with self._counted(ended is None, mailbox.address, item.owner) as enough:

@@ -122,7 +122,8 @@ def moments(event: StatusEvent) -> dict[str, str]:
         names = ["Asked"]
     elif event.type is StatusType.STAGE_PROGRESSED:
         tenth = int(detail.progress * TENTHS)
-        names = ["Began", *([f"At{tenth}"] if 0 < tenth < TENTHS else [])]
+        began = ["Began"] if detail.progress > 0 else []  # at 0, the run is waiting for capacity
+        names = [*began, *([f"At{tenth}"] if 0 < tenth < TENTHS else [])]
     else:
         names = ["Ended"]
     return {moment_name(detail.stage, detail.attempt or 1, name): detail.at.isoformat() for name in names}

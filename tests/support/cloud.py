@@ -329,8 +329,11 @@ class Cloud:
         return [event["detail-type"] for event in self.heard()]
 
     def mails(self) -> list[EmailMessage]:
-        sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
-        return [_parsed(message.raw_data) for message in sent]
+        return [_parsed(raw) for raw in self.raw_mails()]
+
+    def raw_mails(self) -> list[bytes]:
+        sent = [message.raw_data for message in ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages]
+        return [raw.encode() if isinstance(raw, str) else raw for raw in sent]
 
 
 def _projection(index: str) -> dict[str, Any]:
@@ -344,9 +347,8 @@ def _schema(keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"AttributeName": key, "KeyType": kind} for key, kind in keys]
 
 
-def _parsed(raw: str | bytes) -> EmailMessage:
-    data = raw.encode() if isinstance(raw, str) else raw
-    message = email.message_from_bytes(data, policy=email.policy.default)
+def _parsed(raw: bytes) -> EmailMessage:
+    message = email.message_from_bytes(raw, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     return message
 

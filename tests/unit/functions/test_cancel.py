@@ -11,6 +11,8 @@ from domain.executions import Executions
 from tests.support.cloud import ENVIRONMENT, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution
+from tests.support.http_api import call
+from tests.support.pilot import is_problem, recorded, track
 from tests.support.runs import JOB_ID, ask_for, job_name
 
 # a mail that was sent before is not counted again, and Powertools warns about that
@@ -59,3 +61,17 @@ def test_a_job_that_never_was_is_refused_by_name(canceller: Canceller) -> None:
         canceller.cancel(JOB_ID)
     assert refused.value.error.code is ErrorCode.NO_SUCH_JOB
     assert JOB_ID in refused.value.error.message
+
+
+@pytest.mark.parametrize("ended", ["job-rejected", "job-succeeded"])
+def test_a_job_that_has_ended_and_has_no_execution_stays_as_it_is(cloud: Cloud, ended: str) -> None:
+    recorded(cloud)
+    track(ended)
+    answer = call("POST", f"/jobs/{JOB_ID}/stop")
+    assert (answer.status, answer.json) == (202, {"jobId": JOB_ID, "stopping": False})
+    assert "stepfunctions.stop_execution" not in cloud.watch.calls
+
+
+def test_a_job_that_has_neither_begun_nor_ended_cannot_be_stopped(cloud: Cloud) -> None:
+    recorded(cloud)
+    assert is_problem(call("POST", f"/jobs/{JOB_ID}/stop"), 404, "NO_SUCH_JOB")

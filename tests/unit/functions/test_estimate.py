@@ -113,6 +113,18 @@ def test_a_stage_that_ended_before_its_first_report_is_no_sample(cloud: Cloud) -
     assert cloud.table("pace").scan()["Items"] == []
 
 
+def test_hours_without_a_machine_are_learnt_as_waiting_and_not_as_work(cloud: Cloud) -> None:
+    recorded(cloud, "queued")
+    tell("queued", "stage-started", 0)
+    tell("queued", "stage-progressed", 1, 0.0)
+    tell("queued", "stage-progressed", 7200, 0.001)
+    tell("queued", "stage-progressed", 7300, 0.5, steps=2000)
+    tell("queued", "stage-succeeded", 7400, 1.0, steps=2000)
+    (item,) = cloud.table("pace").scan()["Items"]
+    pace = Pace.model_validate_json(item["learnt"])
+    assert (pace.waiting, pace.per_unit * 2000) == pytest.approx((7200, 200))
+
+
 def test_the_same_end_reported_twice_is_one_sample(cloud: Cloud) -> None:
     train(cloud, "twice", BEACH)
     before = cloud.table("pace").scan()["Items"]

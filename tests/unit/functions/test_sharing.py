@@ -112,7 +112,7 @@ def test_a_job_that_runs_is_not_deleted(cloud: Cloud) -> None:
 def test_deleting_takes_item_files_and_links_away(cloud: Cloud) -> None:
     finished(cloud)
     token = share()["token"]
-    kept = [f"{folder}/{JOB_ID}-r2/a.bin" for folder in (KEPT, EXPIRING)]
+    kept = [f"{folder}/{JOB_ID}{other}/a.bin" for folder in (KEPT, EXPIRING) for other in ("0", "-r2-0123456789ab")]
     gone = [f"{folder}/{JOB_ID}/a/{number}.bin" for folder in (KEPT, EXPIRING) for number in range(3)]
     for key in (*kept, *gone):
         cloud.put(f"s3://{RESULTS}/{key}", b"x")
@@ -183,6 +183,27 @@ def test_deleting_a_scene_leaves_the_upload_of_another_at_the_same_key(cloud: Cl
     assert pilots.is_there(uploads["bob"]), "its rerun may be run again"
     pilots.delete("bob", f"{bob}-r2")
     assert not pilots.is_there(uploads["bob"])
+
+
+@pytest.mark.parametrize("order", [("", "-r2"), ("-r2", "")])
+def test_with_the_last_run_go_the_intermediates_of_those_deleted_before(cloud: Cloud, order: tuple[str, str]) -> None:
+    pilots = TwoPilots(cloud)
+    first = pilots.start(pilots.upload("bob"))
+    pilots.end(first)
+    assert call("POST", f"/jobs/{first}/rerun", {"from": "sfm"}, claims=claims_of("bob")).status == 202
+    pilots.end(f"{first}-r2")
+    folders = {f"{EXPIRING}/{first}{run}/" for run in order}
+    for folder in folders:
+        cloud.put(f"s3://{RESULTS}/{folder}upload/upload.zip", b"photos")
+
+    def left() -> set[str]:
+        listed = cloud.s3.list_objects_v2(Bucket=RESULTS, Prefix=f"{EXPIRING}/", Delimiter="/")
+        return {entry["Prefix"] for entry in listed.get("CommonPrefixes", [])}
+
+    pilots.delete("bob", f"{first}{order[0]}")
+    assert left() >= folders, "the run that is left may use them"
+    pilots.delete("bob", f"{first}{order[1]}")
+    assert not left() & folders
 
 
 @pytest.mark.parametrize("newest", ["alice", "bob"])
