@@ -23,6 +23,7 @@ from domain.status import StatusEvent
 _PERMILLE, _SHARE, _BEGAN = "trainingPermille_", "trainingShare_", "trainingBegan_"  # each followed by a block's label
 _BLOCKS = "trainingBlocks"  # how many there are
 _LABELLED = re.compile(rf"{_PERMILLE}(\w+)")
+_END_STEP = 0.002  # of the stage; sequences count permille
 MIN_DONE = 0.1  # share of the blocks' work; beyond it, its pace is used to estimate when all blocks are done
 
 
@@ -79,8 +80,14 @@ class BlocksSoFar:
 
     @property
     def stage_progress(self) -> float:
-        """Of the whole stage, 0..1."""
-        return min(1.0, sum(self.shares[label] * progress for label, progress in self.progress.items()))
+        """Of the whole stage, 0..1. Every block that ends raises it by _END_STEP at least, and with it the sequence:
+        otherwise the event that counts the block as trained could be taken for an old one.
+        """
+        return min(1.0, sum(self._counted(self.shares[label], progress) for label, progress in self.progress.items()))
+
+    @staticmethod
+    def _counted(share: float, progress: float) -> float:
+        return share if progress >= 1 else min(share * progress, max(0.0, share - _END_STEP))
 
     @property
     def done(self) -> int:

@@ -79,6 +79,14 @@ def test_any_order_of_the_blocks_events_ends_with_the_stage_done(blocks: int, re
     assert item["training"]["metrics"] == {"blocks": {"done": blocks, "all": blocks}}
 
 
+@pytest.mark.parametrize("almost", [0.99, 0.998, 0.999, 0.9994])
+@pytest.mark.parametrize("blocks", [2, 12, MAX_BLOCKS])
+def test_a_block_that_had_almost_ended_is_counted_when_it_ends(blocks: int, almost: float) -> None:
+    before = [*begun(blocks), *(said(block, almost) for block in range(1, blocks + 1))]
+    item = after([*before, *(said(block, 1.0) for block in range(1, blocks + 1))])
+    assert item["training"]["metrics"] == {"blocks": {"done": blocks, "all": blocks}}
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 12), st.data())
 def test_the_stages_progress_never_falls_and_is_no_blocks_own(blocks: int, data: st.DataObject) -> None:
