@@ -50,7 +50,7 @@ def play(cloud: Cloud, job_id: str, slower: float, shares: tuple[float, ...]) ->
         now += WAIT
         facts = {"metrics": {"steps": STEPS, "gaussians": GAUSSIANS}} if stage is Stage.TRAINING else {}
         for tenth in range(11):
-            at, progress = now + taken * gone[tenth], tenth / 10
+            at, progress = now + taken * gone[tenth], tenth / 10 or 0.001  # as `stage_begun` reports it
             if tenth < 10:
                 tell(job_id, "stage-progressed", stage, at, progress_sequence(stage, 1, progress), progress, **facts)
             else:
