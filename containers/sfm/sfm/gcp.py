@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -77,15 +78,9 @@ def names_of_photos(originals: Mapping[str, str]) -> dict[str, str]:
     for original, name in originals.items():
         path = _path(original)
         paths.setdefault(path.casefold(), {})[path] = name
-    found: dict[str, str] = {}
-    shared: set[str] = set()
-    for folded, alike in paths.items():
-        base = PurePosixPath(folded).name
-        if base in found or len(alike) > 1:
-            shared.add(base)
-        found[base] = next(iter(alike.values()))
-    bases = {base: name for base, name in found.items() if base not in shared}
-    alone = {folded: next(iter(alike.values())) for folded, alike in paths.items() if len(alike) == 1}
+    photos_of = Counter(PurePosixPath(folded).name for folded, alike in paths.items() for _ in alike)
+    alone = {folded: name for folded, alike in paths.items() if len(alike) == 1 for name in alike.values()}
+    bases = {base: name for folded, name in alone.items() if photos_of[base := PurePosixPath(folded).name] == 1}
     written = {f"/{path}": name for alike in paths.values() if len(alike) > 1 for path, name in alike.items()}
     return bases | alone | written
 
