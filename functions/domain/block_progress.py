@@ -50,7 +50,7 @@ def own_moments(event: StatusEvent) -> dict[str, str]:
     """When this event shows the block at work; the first such moment counts."""
     detail = event.detail
     assert detail.block is not None
-    return {f"{_BEGAN}{block_label(detail.block)}": detail.at.isoformat()} if detail.progress > 0 else {}
+    return {f"{_BEGAN}{block_label(detail.block)}": detail.at.isoformat()} if detail.at_work else {}
 
 
 @dataclass(frozen=True)

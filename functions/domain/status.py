@@ -41,6 +41,11 @@ class StatusDetail(Camel):
     outputs: dict[str, str] = Field(default_factory=dict)
     cost: dict[str, Any] | None = None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether the run has begun its work: at 0 it waits for a machine."""
+        return self.progress > 0
+
 
 class StatusEvent(Camel):
     type: StatusType

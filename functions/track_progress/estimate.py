@@ -122,7 +122,7 @@ def moments(event: StatusEvent) -> dict[str, str]:
         names = ["Asked"]
     elif event.type is StatusType.STAGE_PROGRESSED:
         tenth = int(detail.progress * TENTHS)
-        began = ["Began"] if detail.progress > 0 else []  # at 0, the run is waiting for capacity
+        began = ["Began"] if detail.at_work else []
         names = [*began, *([f"At{tenth}"] if 0 < tenth < TENTHS else [])]
     else:
         names = ["Ended"]
