@@ -6,7 +6,10 @@ the table.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from contract.stages import Stage
 
@@ -19,6 +22,10 @@ FAILED_SEQUENCE = 9_999_998
 LAST_SEQUENCE = 9_999_999
 _STAGE, _ATTEMPT = 1_000_000, 10_000
 MAX_ATTEMPT = 98  # later attempts share its numbers: the stage's last two events stay above them
+
+# EventBridge refuses events of more than 256 KiB, and the state machine's data, with the metrics of all stages, may not
+# exceed them either. All metrics are in result.json.
+MAX_METRICS_BYTES = 20_000
 
 
 class StatusType(StrEnum):
@@ -62,3 +69,19 @@ def failed_sequence(stage: Stage) -> int:
 def succeeded_sequence(stage: Stage) -> int:
     """Of Stage Succeeded."""
     return stage.ordinal * _STAGE + _STAGE - 1
+
+
+def event_metrics(counts: Mapping[str, int], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a stage that has ended, as its events carry them: counts, then metrics, in their own order.
+
+    Of those that do not fit into MAX_METRICS_BYTES, the largest are left out.
+    """
+    figures = {**counts, **metrics}
+    sizes = {name: len(json.dumps({name: value}, ensure_ascii=False).encode()) for name, value in figures.items()}
+    kept, total = set[str](), 0
+    for name in sorted(sizes, key=lambda name: (sizes[name], name)):
+        total += sizes[name]
+        if total > MAX_METRICS_BYTES:
+            break
+        kept.add(name)
+    return {name: value for name, value in figures.items() if name in kept}

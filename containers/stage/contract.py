@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from contract.blocks import BlockName
+from contract.events import event_metrics
 from contract.stages import EVIDENCE_FOLDER, Stage
 from stage.environment import ExpectedAccelerator, Options, StageEnvironment
 from stage.errors import ErrorCode, StageError
@@ -162,7 +163,7 @@ def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, 
         folder.mkdir(parents=True, exist_ok=True)
         outcome = work(context)
         write_result(folder, stage, context.job_id, context.attempt, outcome, _resources(started))
-        context.progress.report(1.0, "done", {**outcome.counts, **outcome.metrics})
+        context.progress.report(1.0, "done", event_metrics(outcome.counts, outcome.metrics))
         return 0
     except BaseException as error:
         failure = as_stage_error(error)

@@ -75,10 +75,11 @@ def units(stage: Stage, item: JobItem, pace: Pace) -> float:
     """Units of the stage's work (photos, steps, Gaussians), as recorded for the job or the usual number. For training
     in blocks, the units of one block; all blocks together have as many times the usual number of Gaussians."""
     blocks = blocks_of(item)
-    trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
+    figures = {each: reported.metrics for each, reported in item.stages.items()}
+    trained = figures.get(Stage.TRAINING, {})
     steps = trained.get("steps") or item.training_steps
-    if stage is Stage.SFM:
-        return float(item.photos or pace.usual)
+    if stage is Stage.SFM:  # which alone knows how many photos a film becomes
+        return float(item.photos or figures.get(stage, {}).get("photos") or pace.usual)
     if stage is Stage.TRAINING:
         return float(steps) / blocks if steps else pace.usual
     return float(trained.get("gaussians") or blocks * pace.usual)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from pydantic import Field, ValidationError
 
 from contract.codes import ErrorCode
+from contract.events import event_metrics
 from contract.stages import Stage
 from contract.warning_codes import WarningCode
 from domain.errors import JobError
@@ -17,10 +18,9 @@ from domain.layout import RESULT, split_uri
 from domain.stages import StageOutput, StageRun
 
 # The state machine's data is limited to 256 KiB for the whole job, and Step Functions ends an execution that exceeds it
-# without a Catch. All warnings and metrics are in result.json, which the report reads.
+# without a Catch. All warnings are in result.json, which the report reads.
 MAX_WARNINGS = 20
 MAX_MESSAGE_CHARACTERS = 300
-MAX_METRICS_BYTES = 20_000
 
 
 def read_bytes(s3: Any, uri: str) -> bytes | None:
@@ -104,7 +104,7 @@ def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, f
         attempt=result.attempt,
         output_uri=uri,
         counts=result.counts,
-        metrics=_carried(result.metrics),
+        metrics=event_metrics(result.counts, result.metrics),
         warnings=[
             {"code": warning.code.value, "message": warning.message[:MAX_MESSAGE_CHARACTERS]}
             for warning in result.warnings[:MAX_WARNINGS]
@@ -112,15 +112,3 @@ def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, f
         seconds=seconds,
         cost=cost,
     )
-
-
-def _carried(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The metrics, smallest first, that fit into MAX_METRICS_BYTES, in their own order."""
-    sizes = {name: len(json.dumps({name: value}, ensure_ascii=False).encode()) for name, value in metrics.items()}
-    kept, total = set[str](), 0
-    for name in sorted(sizes, key=lambda name: (sizes[name], name)):
-        total += sizes[name]
-        if total > MAX_METRICS_BYTES:
-            break
-        kept.add(name)
-    return {name: value for name, value in metrics.items() if name in kept}

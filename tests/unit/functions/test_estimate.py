@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.events import event_metrics, progress_sequence, started_sequence, succeeded_sequence
 from contract.options import Quality
 from contract.stages import Stage
 from domain.job import JobOptions, UploadedObject, job_of
@@ -50,17 +51,29 @@ SAMPLE = (
 )  # fmt: skip
 
 
-def recorded(cloud: Cloud, job_id: str) -> None:
+def recorded(cloud: Cloud, job_id: str, photos: int = 20) -> None:
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
     job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, JobFacts(photos=20))
+    JobsTable(cloud.table("jobs")).record(job, JobFacts(photos=photos))
 
 
-def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metrics: Any) -> None:
+def tell(
+    job_id: str,
+    kind: str,
+    seconds: float,
+    progress: float = 0.0,
+    *,
+    stage: Stage = Stage.TRAINING,
+    **metrics: Any,
+) -> None:
     event = sample_event(f"status/{kind}")
-    sequence = {"stage-started": 2_010_000, "stage-succeeded": 2_999_999}.get(kind, 2_010_001 + round(1000 * progress))
+    sequence = {
+        "stage-started": started_sequence(stage, 1),
+        "stage-progressed": progress_sequence(stage, 1, progress),
+        "stage-succeeded": succeeded_sequence(stage),
+    }[kind]
     at = (AT + timedelta(seconds=seconds)).isoformat()
-    common = {"jobId": job_id, "stage": "3dgs", "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
+    common = {"jobId": job_id, "stage": stage, "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
     event["detail"] |= {**common, "metrics": metrics}
     invoke("track_progress", event)
 
@@ -130,6 +143,32 @@ def test_the_same_end_reported_twice_is_one_sample(cloud: Cloud) -> None:
     before = cloud.table("pace").scan()["Items"]
     tell("twice", "stage-succeeded", BEACH[-1] + 9, 1.0, steps=2000)
     assert cloud.table("pace").scan()["Items"] == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "counts", "work"),
+    [
+        (Stage.TRAINING, {"steps": 30_000, "gaussians": 1_500_000}, 30_000),
+        (Stage.SFM, {"photos": 500, "usable": 480}, 500),  # of a film, whose photos nobody could count before
+    ],
+)
+def test_the_work_of_a_stage_is_what_its_result_counts(
+    cloud: Cloud, stage: Stage, counts: dict[str, int], work: int
+) -> None:
+    recorded(cloud, "counted", photos=0)
+    tell("counted", "stage-started", 0, stage=stage)
+    tell("counted", "stage-progressed", 30, 0.05, stage=stage)
+    tell("counted", "stage-succeeded", 1830, 1.0, stage=stage, **event_metrics(counts, {"psnr": 24.0}))
+    (item,) = cloud.table("pace").scan()["Items"]
+    pace = Pace.model_validate_json(item["learnt"])
+    assert (pace.usual, pace.per_unit) == pytest.approx((work, 1800 / work))
+
+
+def test_the_compressors_work_is_the_gaussians_that_were_trained(cloud: Cloud) -> None:
+    recorded(cloud, "large")
+    tell("large", "stage-succeeded", 1800, 1.0, **event_metrics({"steps": 9000, "gaussians": 1_500_000}, {}))
+    item = JobItem.of(cloud.item("large") or {})
+    assert units(Stage.COMPRESSOR, item, prior(Stage.COMPRESSOR, Quality.HIGH)) == 1_500_000
 
 
 def test_work_that_is_not_reported_yet_is_what_earlier_jobs_had(cloud: Cloud) -> None:

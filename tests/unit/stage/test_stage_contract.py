@@ -90,6 +90,19 @@ def test_a_run_leaves_a_result_and_an_empty_scratch(tmp_path: Path) -> None:
     assert not (tmp_path / "output").exists()
 
 
+def test_the_last_event_carries_counts_and_metrics_as_far_as_eventbridge_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exposure = [{"name": f"{number}.jpg", "gain": [1.0, 1.0, 1.0]} for number in range(5000)]
+
+    def work(context: StageContext) -> StageOutcome:
+        return StageOutcome({"photos": 5000}, {"exposure": exposure, "gpsRms": None}, {}, [])
+
+    assert run(tmp_path, work) == 0
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (last["progress"], last["metrics"]) == (1.0, {"photos": 5000, "gpsRms": None})
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from contract.blocks import MAX_BLOCKS, blocks_for
-from domain.results import MAX_METRICS_BYTES, MAX_WARNINGS
+from contract.events import MAX_METRICS_BYTES
+from domain.results import MAX_WARNINGS
 from tests.campaign.history import Customers
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
