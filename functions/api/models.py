@@ -49,7 +49,8 @@ class StartJobRequest(Camel):
 
 
 class StartedJob(Camel):
-    """`created` is false if this version of the file already has a job; `jobId` is then the id of that job."""
+    """`created` is false if this version of the file already has a job that was not rejected; `jobId` is then the id of
+    that job."""
 
     job_id: str
     created: bool

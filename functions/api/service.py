@@ -18,7 +18,7 @@ from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
 from domain.errors import JobError, RefusedRequest, RejectedUpload
 from domain.job import UploadedObject, job_id_of, owner_in, parse_options
-from domain.job_item import JobItem
+from domain.job_item import REJECTED, JobItem
 from domain.jobs_table import JobsTable
 from domain.limits import OwnerLimits
 from domain.links import Links
@@ -71,7 +71,7 @@ class Service:
             raise RefusedRequest(ErrorCode.LIMIT_REACHED, facts)
 
     def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
-        """Start a job from an object in S3, once per version.
+        """Start a job from an object in S3, once per version; one that was rejected is checked again.
 
         Raises RefusedRequest, RejectedUpload for invalid options, RejectedJob for a file that cannot become a job.
         """
@@ -84,14 +84,14 @@ class Service:
         if item is not None and item.owner is not None:
             if item.owner not in caller.owners:
                 raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
-            if item.status is not None:
+            if item.status not in (None, REJECTED):
                 return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
             raise RejectedJob(outcome.job_id, outcome.error)
         if outcome.execution_name is None:  # it was replaced after `_find`
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
-        return StartedJob(job_id=job_id, created=item is None)
+        return StartedJob(job_id=job_id, created=item is None or item.status == REJECTED)
 
     def _find(self, url: str, caller: Caller) -> UploadedObject:
         """The object at `url`. An object that is missing, somebody else's or nobody's gets the same refusal, so that

@@ -17,6 +17,7 @@ from domain.job import Camel
 from domain.shares import Share
 from domain.status import StatusDetail, StatusEvent
 
+REJECTED = JOB_STATUS[StatusType.JOB_REJECTED]
 _MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Asked|Began|At\d+|Ended)")
 
 

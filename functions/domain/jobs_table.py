@@ -15,7 +15,7 @@ from contract.options import TEXTS
 from contract.stages import Stage
 from domain.dynamo import holds
 from domain.job import Camel, Job
-from domain.job_item import ItemUpdate, JobItem
+from domain.job_item import REJECTED, ItemUpdate, JobItem
 from domain.shares import MAX_SHARES, Share
 from domain.tickets import new_key
 
@@ -60,6 +60,18 @@ class JobsTable:
             Item={"jobId": job.job_id, **self._facts(job, more, start_with)},
             ConditionExpression="attribute_not_exists(#status)",
             ExpressionAttributeNames={"#status": "status"},
+        )
+
+    def forget_rejection(self, job_id: str) -> None:
+        """Remove all but the record of mails from the item of a rejected job, which begins anew."""
+        names = {f"#{i}": name for i, name in enumerate(sorted({*self.attributes(job_id)} - {"jobId", "mailed"}))}
+        holds(
+            self._table.update_item,
+            Key={"jobId": job_id},
+            UpdateExpression="REMOVE " + ", ".join(names),
+            ConditionExpression="#status = :rejected",
+            ExpressionAttributeNames={**names, "#status": "status"},
+            ExpressionAttributeValues={":rejected": REJECTED},
         )
 
     def started(self, job_id: str) -> None:

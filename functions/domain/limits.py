@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.job_item import JobItem
+from domain.job_item import REJECTED, JobItem
 from domain.jobs_table import JobsTable
 from domain.settings import Settings
 
@@ -29,7 +29,11 @@ def reached(limits: JobLimits, others: Sequence[JobItem], now: datetime) -> str 
     """The limit that one more job beside `others` would exceed, as facts for the customer; None if there is room.
     Pure."""
     open_jobs = sum(item.open for item in others)
-    today = [item for item in others if item.started_at is not None and item.started_at.date() == now.date()]
+    today = [
+        item
+        for item in others
+        if item.started_at is not None and item.started_at.date() == now.date() and item.status != REJECTED
+    ]
     spent = sum(item.dollars for item in today)
     if open_jobs >= limits.owner_open_jobs:
         return f"{open_jobs} of {limits.owner_open_jobs} jobs wait or run"

@@ -23,7 +23,7 @@ from domain.job import (
     owner_in,
     remarks_on,
 )
-from domain.job_item import ItemUpdate
+from domain.job_item import REJECTED, ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
 from domain.preflight import (
@@ -116,7 +116,7 @@ class Starter:
                 raise LoosePhoto
             options = asked.options if asked else options_from_metadata(head["Metadata"])
             options, photos = self._check_upload(uploaded, head["ContentLength"], options)
-            self._check_limits(job_id, owner)
+            self._admit(job_id, owner)
         except LoosePhoto as rejection:
             return self._reject_group(group_of(uploaded, head["LastModified"], owner), head, options, asked, rejection)
         except RejectedUpload as rejection:
@@ -130,16 +130,19 @@ class Starter:
     def _close(self, job_id: str) -> None:
         """Finish an earlier delivery that may have recorded the job and crashed before starting it."""
         if self._jobs.find(job_id) is not None:
-            values = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
+            values = {"sequence": 0, "status": REJECTED, "message": REPLACED, "updatedAt": self._clock().isoformat()}
             self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
 
-    def _check_limits(self, job_id: str, owner: str | None) -> None:
-        """Raises RejectedUpload(LIMIT_REACHED); a job that was started before stays started."""
+    def _admit(self, job_id: str, owner: str | None) -> None:
+        """Make room for the job. One that was started before stays started; one that was rejected begins anew, because
+        limits and options may be others now. Raises RejectedUpload(LIMIT_REACHED)."""
         item = self._jobs.find(job_id)
-        if item is not None and item.status != "REJECTED":
+        if item is not None and item.status != REJECTED:
             return
         if facts := self._limits.reached_by(owner, job_id):
             raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
+        if item is not None:
+            self._jobs.forget_rejection(job_id)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> tuple[JobOptions, int]:
         """The options, adapted to the content, and the number of photos (0 if unknown).

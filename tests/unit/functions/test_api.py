@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
 from api.uploads import Ticket
+from contract.events import StatusType
 from contract.options import Quality
 from contract.stages import Stage
 from domain.errors import RefusedRequest
@@ -114,6 +115,39 @@ def test_a_file_that_cannot_work_is_refused_with_its_reason_and_job(cloud: Cloud
     answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/a.zip"})
     assert is_problem(answer, 422, "NOT_A_ZIP")
     assert cloud.item(answer.json["jobId"]) is not None
+
+
+def test_a_file_that_was_rejected_begins_anew_once_nothing_is_against_it(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(name: str, detail: dict[str, Any]) -> None:
+        event = sample_event(f"status/{name}")
+        event["detail"] |= detail
+        invoke("track_progress", event)
+
+    monkeypatch.setenv("OWNER_OPEN_JOBS", "1")
+    earlier = invoke("start_job", cloud.upload("earlier.zip", PHOTOS, owner="pilot-1"))["jobId"]
+    put_photos(cloud)
+    request = {"s3Url": f"s3://{UPLOADS}/meadow.zip", "options": {"quality": "high"}}
+    for _ in range(2):
+        refused = call("POST", "/start-job", request)
+        assert is_problem(refused, 429, "LIMIT_REACHED")
+        for said in cloud.heard():
+            tell("job-rejected", said["detail"])
+    job_id = refused.json["jobId"]
+    JobsTable(cloud.table("jobs")).note_mail(job_id, StatusType.JOB_REJECTED)
+    assert call("GET", f"/jobs/{job_id}").json["status"] == "REJECTED"
+
+    tell("job-stopped", {"jobId": earlier})
+    started = call("POST", "/start-job", {**request, "options": {"quality": "preview"}})
+    assert (started.status, started.json) == (202, {"jobId": job_id, "created": True})
+    assert job_id in cloud.stepfunctions.executions
+    tell("job-started", {"jobId": job_id})
+    view = call("GET", f"/jobs/{job_id}").json
+    assert (view["status"], view["error"]) == ("RUNNING", None)
+    item = cloud.item(job_id)
+    assert item is not None
+    assert (item["quality"], item["mailed"]) == ("preview", {"Job Rejected"})  # no second mail of the kind
 
 
 @pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])

@@ -252,6 +252,7 @@ def job(status: str | None = "SUCCEEDED", started: datetime = AT, dollars: float
         ([job("RUNNING"), job(None)], True),
         ([job(), job()], False),
         ([job(), job("FAILED"), job("STOPPED")], True),
+        ([job(), job("REJECTED"), job("REJECTED")], False),
         ([job(started=AT - timedelta(days=1)) for _ in range(9)], False),
         ([job("FAILED", dollars=10)], True),
         ([job(dollars=9.9)], False),
