@@ -66,17 +66,20 @@ run() { # [sample]
     say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
     say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make setup"
   fi
-  if [ "${1:-}" = sample ]; then # pip keeps one core busy; the demo makes what fails here, and says why
-    environment .venv --constraint requirements.txt --requirement sample/requirements.in
-    .venv/bin/python -m local.sample_photos >/dev/null 2>&1 &
+  # pip keeps one core busy. Beside it the other one compiles kernels, once it has what they need, and renders the
+  # sample's photos, which can wait: if that fails, the demo makes them, and says why.
+  environment .venv --constraint requirements.txt --requirement sample/requirements.in --requirement containers/3dgs/requirements.in
+  say "compiling the CPU kernels; building the viewer and the page"
+  warm_trainer splats &
+  local splats=$! pages stereo
+  if [ "${1:-}" = sample ]; then
+    nice .venv/bin/python -m local.sample_photos >/dev/null 2>&1 &
     rendering=$!
   fi
   environment .venv --constraint requirements.txt --requirement requirements-run.in
-  say "compiling the CPU kernels; building the viewer and the page"
   build_pages &
-  local pages=$! stereo
-  # the kernels that both stages share come first: side by side, each warm-up would compile them itself
-  warm_trainer splats
+  pages=$!
+  wait "$splats" # both stages share these: side by side, each warm-up would compile them itself
   warm_trainer stereo &
   stereo=$!
   wait "$pages"

@@ -16,7 +16,7 @@ import pytest
 from spaceport.doctor import PYTHONS
 
 ROOT = Path(__file__).parents[3]
-TOOLS = ("bash", "dirname", "mkdir", "touch")
+TOOLS = ("bash", "dirname", "mkdir", "nice", "touch")
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_running_installs_no_tools() -> None:
     assert not [line for line in lines if re.match(r"(pytest|mypy|ruff|moto|playwright)", line)]
 
 
-def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: Path) -> None:
-    """As soon as the packages for rendering are there, before the long list is installed."""
+def test_kernels_are_compiled_and_the_samples_photos_rendered_while_packages_are_installed(checkout: Path) -> None:
+    """As soon as the packages that both need are there, before the long list is installed."""
     python(checkout, "python3", "3.11")
     for tool in ("npm", "du", "cut"):
         (checkout / "bin" / tool).write_text("#!/bin/bash\n")
@@ -118,11 +118,15 @@ def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: 
         assert ended.returncode == 0, ended.stderr
         asked = (checkout / "asked").read_text().splitlines()
         installed = [line.split()[-1] for line in asked if "install" in line]
-        assert installed == ["sample/requirements.in"] * rendered + ["requirements-run.in"]
+        assert installed == ["containers/3dgs/requirements.in", "requirements-run.in"]
+        first, last = (number for number, line in enumerate(asked) if "install" in line)
+        assert first < asked.index("-m trainer.warm splats")
+        assert "--requirement sample/requirements.in" in asked[first]
         assert ("-m local.sample_photos" in asked) == rendered
         # the kernels of both stages are compiled once: the shared ones first, then what either warm-up needs besides
         warmed = [line for line in asked if line.endswith((".warm", ".warm splats", ".warm stereo"))]
         assert warmed[0] == "-m trainer.warm splats"
+        assert last < min(asked.index(line) for line in warmed[1:])
         assert sorted(warmed[1:]) == ["-m compressor.warm", "-m trainer.warm stereo"]
 
 
