@@ -106,7 +106,7 @@ BUGS = (
     Bug("the rerun that runs is not written last", RERUN, "        self._jobs.record_rerun(job, facts, start_with)\n        self._jobs.started(", "        self._jobs.started(", _unit("rerun")),
     Bug("the mail of a start follows the end", NOTIFY, "(ended is None and item.status in JOB_STATUS.values())", "False", _unit("notify")),
     Bug("a mail is not noted in the item", NOTIFY, "        self._note(event)\n", "", _unit("notify")),
-    Bug("an API start that crashed is taken for done", f"{F}/api/service.py", "            if item.status is not None:\n", "            if True:\n", _unit("api")),
+    Bug("an API start that crashed is taken for done", f"{F}/api/service.py", "            if item.status not in (None, REJECTED):\n", "            if True:\n", _unit("api")),
     # ── the template and the state machine ──
     Bug("the watch comes every ten minutes", "template.yaml", "Schedule: rate(1 minute)", "Schedule: rate(10 minutes)", (TIMES,)),
     Bug("intermediates are thrown away after a day", "template.yaml", "Prefix: intermediates/, ExpirationInDays: 60", "Prefix: intermediates/, ExpirationInDays: 1", (TIMES,)),

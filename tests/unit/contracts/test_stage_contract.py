@@ -130,7 +130,7 @@ def test_the_result_that_a_container_writes_is_read_by_the_functions(stage: Stag
         attempt=2,
         output_uri=uri,
         counts={"gaussians": 3},
-        metrics={"psnr": 24.5, "gpsRms": None},
+        metrics={"gaussians": 3, "psnr": 24.5, "gpsRms": None},
         warnings=[{"code": "PHOTOS_SKIPPED", "message": "1 photo could not be read"}],
         seconds=3600,
         cost={"seconds": 3600.0, "dollars": 0.7364},
