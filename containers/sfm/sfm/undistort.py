@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +28,7 @@ GRID_POINTS = 33  # points along each side of a photo at which its distortion is
 LEGACY_MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Undistortion:
     """A PINHOLE camera and the remap tables (OpenCV fixed point) from its pixels to those of the photo."""
 
@@ -34,17 +37,22 @@ class Undistortion:
     fractions: NDArray[np.uint16]
 
 
-def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
-    """The largest pinhole view without blank borders, as COLMAP chooses it, with the principal point of `camera`.
-
-    Photos with negligible distortion stay unchanged, pixel for pixel.
+def pinhole_of(camera: pycolmap.Camera) -> pycolmap.Camera:
+    """The PINHOLE camera of the largest view without blank borders, as COLMAP chooses it, with the principal point of
+    `camera`; `without_distortion` of a camera whose distortion is negligible.
     """
-    plain = without_distortion(camera)
-    if distortion_of(camera, plain) <= NEGLIGIBLE_DISTORTION:
-        camera = pinhole = plain
-    else:
-        pinhole = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
-        pinhole.camera_id = camera.camera_id
+    if is_negligible(camera):
+        return without_distortion(camera)
+    pinhole = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
+    pinhole.camera_id = camera.camera_id
+    return pinhole
+
+
+def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
+    """The view of `pinhole_of`. Photos with negligible distortion stay unchanged, pixel for pixel."""
+    pinhole = pinhole_of(camera)
+    if is_negligible(camera):
+        camera = pinhole
     coordinates = np.empty((pinhole.height, pinhole.width, 2), np.int16)
     fractions = np.empty((pinhole.height, pinhole.width), np.uint16)
     for top in range(0, pinhole.height, STRIP):
@@ -77,6 +85,11 @@ def without_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
     return plain
 
 
+def is_negligible(camera: pycolmap.Camera) -> bool:
+    """Whether the distortion of `camera` is too small to be worth resampling its photos."""
+    return distortion_of(camera, without_distortion(camera)) <= NEGLIGIBLE_DISTORTION
+
+
 def distortion_of(camera: pycolmap.Camera, plain: pycolmap.Camera) -> float:
     """The largest distance in pixels between the two cameras' images of the same ray; infinite if `camera` does not
     show one of the rays.
@@ -99,17 +112,17 @@ def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: i
     images = output / "images"
     images.mkdir(parents=True)
     registered = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
-    views = {camera_id: undistortion_of(model.camera(camera_id)) for camera_id in {i.camera_id for i in registered}}
-    result = undistorted_model(model, registered, views)
-    colors = PointColors()
+    pinholes = {camera_id: pinhole_of(model.camera(camera_id)) for camera_id in {i.camera_id for i in registered}}
+    result = undistorted_model(model, registered, pinholes)
+    views, colors = Views(model, threads), PointColors()
 
     def write(image: pycolmap.Image) -> NDArray[np.uint8]:
-        view = views[image.camera_id]
+        view = views.of(image.camera_id)
         picture = undistort_photo(photos / image.name, images / image.name, view)
         undistort_mask(photos / image.name, output / "masks" / f"{image.name}.png", view)
         return picture_at(picture, np.array([point.xy for point in image.points2D]).reshape(-1, 2))
 
-    pictured = sorted(result.images.values(), key=lambda image: image.name)
+    pictured = sorted(result.images.values(), key=lambda image: (image.camera_id, image.name))
     for done, (image, seen) in enumerate(zip(pictured, map_in_order(write, pictured, threads), strict=True), start=1):
         colors.add([point.point3D_id for point in image.points2D], seen)
         send(done / len(pictured))
@@ -121,6 +134,29 @@ def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: i
     for path in folder.iterdir():
         if path.name not in LEGACY_MODEL_FILES:  # rigs and frames, which are trivial here
             path.unlink()
+
+
+class Views:
+    """The undistortion of the cameras whose photos are being written, the `latest` of them: remap tables take 6 bytes a
+    pixel, and in some scenes each photo has a camera of its own."""
+
+    def __init__(self, model: pycolmap.Reconstruction, latest: int) -> None:
+        self._model, self._latest = model, latest
+        self._views, self._lock = OrderedDict[int, Future[Undistortion]](), threading.Lock()
+
+    def of(self, camera_id: int) -> Undistortion:
+        """Computed by the first thread that asks for it; the others wait."""
+        with self._lock:
+            computed = self._views.get(camera_id)
+            found = self._views.setdefault(camera_id, Future())
+            if len(self._views) > self._latest:
+                self._views.popitem(last=False)
+        if computed is None:
+            try:
+                found.set_result(undistortion_of(self._model.camera(camera_id)))
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
 
 
 class PointColors:
@@ -171,19 +207,19 @@ def undistort_mask(photo: Path, target: Path, view: Undistortion) -> None:
 
 
 def undistorted_model(
-    model: pycolmap.Reconstruction, registered: list[pycolmap.Image], views: dict[int, Undistortion]
+    model: pycolmap.Reconstruction, registered: list[pycolmap.Image], pinholes: dict[int, pycolmap.Camera]
 ) -> pycolmap.Reconstruction:
-    """The model with pinhole cameras and only those 2D points that observe a 3D point."""
+    """The model with the cameras `pinholes` and only those 2D points that observe a 3D point."""
     result = pycolmap.Reconstruction()
-    for view in views.values():
-        result.add_camera_with_trivial_rig(view.camera)
+    for pinhole in pinholes.values():
+        result.add_camera_with_trivial_rig(pinhole)
     new_index: dict[tuple[int, int], int] = {}
     for image in registered:
         observed = image.get_observation_point2D_idxs()
         new_index.update({(image.image_id, old): new for new, old in enumerate(observed)})
         distorted = np.array([image.point2D(index).xy for index in observed]).reshape(-1, 2)
         plane = model.camera(image.camera_id).cam_from_img(distorted).reshape(-1, 2)
-        keypoints = views[image.camera_id].camera.img_from_cam(np.column_stack([plane, np.ones(len(plane))]))
+        keypoints = pinholes[image.camera_id].img_from_cam(np.column_stack([plane, np.ones(len(plane))]))
         result.add_image_with_trivial_frame(
             pycolmap.Image(
                 name=image.name, keypoints=keypoints.reshape(-1, 2), camera_id=image.camera_id, image_id=image.image_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import weakref
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from sfm.calibrate import calibrate, finished, view_spread_degrees, without_outliers
-from sfm.undistort import undistort_photo, undistorted_model, undistortion_of
+from sfm.undistort import Undistortion, Views, undistort_photo, undistorted_model, undistortion_of
 from tests.unit.sfm.models import add_tracks
 
 
@@ -206,6 +207,28 @@ def test_a_large_photo_takes_little_more_memory_than_its_tables() -> None:
     assert peak < 3 * (view.coordinates.nbytes + view.fractions.nbytes)
 
 
+def test_of_many_cameras_few_have_their_tables_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, alive, most = pycolmap.Reconstruction(), weakref.WeakSet[Undistortion](), [0]
+    for number in range(1, 13):
+        camera = distorted_camera()
+        camera.camera_id = number
+        model.add_camera_with_trivial_rig(camera)
+
+    def counted(camera: pycolmap.Camera) -> Undistortion:
+        view = undistortion_of(camera)
+        alive.add(view)
+        most[0] = max(most[0], len(alive))
+        return view
+
+    monkeypatch.setattr("sfm.undistort.undistortion_of", counted)
+    views = Views(model, 2)
+    for number in range(1, 13):
+        view = views.of(number)
+        assert views.of(number) is view
+        assert view.camera.camera_id == number
+    assert most[0] <= 3
+
+
 @pytest.mark.parametrize(
     ("model", "params", "same"),
     [
@@ -235,7 +258,7 @@ def test_the_undistorted_model_keeps_its_geometry() -> None:
     model.camera(1).params = [700.0, 410.0, 305.0, 0.03]
     images = sorted(model.images.values(), key=lambda image: image.name)
     view = undistortion_of(model.camera(1))
-    result = undistorted_model(model, images, {1: view})
+    result = undistorted_model(model, images, {1: view.camera})
     assert result.num_points3D() == model.num_points3D()
     assert result.compute_num_observations() == model.compute_num_observations()
     before = {image.name: image for image in images}
