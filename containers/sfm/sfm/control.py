@@ -6,7 +6,8 @@ refined by each point's own covariance: on the sample, where four to eighteen ph
 off by 0.46 ground sampling distances in height and not by 0.59, with marks ± 0.4 pixels.
 
 Check points are never fitted, so their errors show the accuracy of the scene (ASPRS 2023, ISO 19157). They are the
-points with the word check in their names (`A7_check`, `check 3`), or otherwise every fourth of nine or more.
+points whose names begin or end with check or checkpoint (`A7_check`, `check 3`, `CheckPoint_4`), or otherwise every
+fourth of nine or more.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MARK_PIXELS = 0.5  # by which a mark misses its place, one σ
 SURVEY_METRES = 0.01  # by which the survey does: GNSS with corrections
 RANDOM_SEED = 1
 CHECK_EVERY, MIN_POINTS_TO_CHECK = 4, 9
-_CHECK_NAME = re.compile(r"(?:^check(?:[\W_\d].*)?|.*[\W_]check)$", re.IGNORECASE)
+_CHECK_NAME = re.compile(r"(?:^check(?:[\W_]?points?)?(?:[\W_\d].*)?|.*[\W_]check(?:[\W_]?point)?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 The first line names the coordinate system (`EPSG:32632`, `WGS84 UTM 32N`, `+proj=utm …`); each further line is a mark:
 `east north height column row photo [name] …`, or longitude and latitude for the first two in a geographic system.
-Columns and rows are pixels of the photo as it is seen upright. Names of photos may hold spaces.
+Heights are in the unit of the system's vertical axis, or in metres if it has none. Columns and rows are pixels of the
+photo as it is seen upright. Names of photos may hold spaces.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pyproj import CRS, Transformer
 
 from sfm.crs import UnknownSystemError, named_system, to_geographic
 from sfm.position import GeoPosition
+from sfm.vertical import metres_per_unit_of_height
 
 MAX_BYTES = 4 << 20
 FIELDS = 6
@@ -52,18 +54,19 @@ class ControlPoint:
 def parse_gcp_list(text: str, names: Mapping[str, str]) -> tuple[list[ControlPoint], CRS]:
     """Control points in order of appearance, and the coordinate system that the list is in.
 
-    `names`: of `names_of_photos`; marks in other photos are ignored. Raises UnusableGcpFileError naming the line.
+    `names`: of `names_of_photos`; marks in other photos are ignored. Of several marks of a point in one photo the last
+    counts. Raises UnusableGcpFileError naming the line.
     """
     lines = _lines(text)
     system = _system(lines[0][1])
-    transformer = to_geographic(system)
-    marks: dict[tuple[str, float, float, float], list[Mark]] = {}
+    transformer, height_unit = to_geographic(system), metres_per_unit_of_height(system)
+    marks: dict[tuple[str, float, float, float], dict[str, Mark]] = {}
     for number, line in lines[1:]:
         key, mark = _mark(number, line, names)
         if mark is not None:
-            marks.setdefault(key, []).append(mark)
+            marks.setdefault(key, {})[mark.photo] = mark
     points = [
-        ControlPoint(name or f"point {index}", _position(transformer, *place), tuple(found))
+        ControlPoint(name or f"point {index}", _position(transformer, height_unit, *place), tuple(found.values()))
         for index, ((name, *place), found) in enumerate(marks.items(), start=1)
     ]
     return points, system
@@ -147,11 +150,11 @@ def _leading_photo(rest: str, names: Mapping[str, str]) -> tuple[str | None, str
     return None, "".join(rest.split()[1:2])
 
 
-def _position(transformer: Transformer, x: float, y: float, z: float) -> GeoPosition:
+def _position(transformer: Transformer, height_unit: float, x: float, y: float, z: float) -> GeoPosition:
     longitude, latitude = transformer.transform(x, y)
     if not (abs(longitude) <= 180 and abs(latitude) <= 90):  # infinite where PROJ finds none
         raise UnusableGcpFileError(f"{x:g}, {y:g} is no place in its coordinate system")
-    return GeoPosition(latitude, longitude, z)
+    return GeoPosition(latitude, longitude, z * height_unit)
 
 
 def read_text(path: Path, names: Mapping[str, str]) -> str:

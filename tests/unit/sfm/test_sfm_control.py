@@ -20,6 +20,7 @@ from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 from sfm.placing import place
 from sfm.position import GeoPosition
+from sfm.vertical import Heights, heights_of_control_points
 from stage.archive import UnpackedFile
 from tests.support.schemas import faults
 
@@ -38,6 +39,29 @@ def test_marks_of_one_place_are_one_point(header: str) -> None:
     assert (point.position.latitude, point.position.longitude) == pytest.approx((48.0, 9.0), abs=1e-5)
     assert point.position.altitude == 520.5
     assert point.marks == (Mark("000001.jpg", 100.5, 200.0), Mark("000002.jpg", 300.0, 400.0))
+
+
+@pytest.mark.parametrize(
+    ("header", "metres", "heights"),
+    [
+        ("EPSG:25832", 520.5, Heights("that of the control points")),
+        ("EPSG:5555", 520.5, Heights("DHHN92 height", 5783)),
+        ("EPSG:8718", 520.5 * 1200 / 3937, Heights("North American Vertical Datum 1988")),
+        ("+proj=utm +zone=32 +vunits=ft", 520.5 * 0.3048, Heights("the ellipsoid")),
+    ],
+)
+def test_heights_in_feet_become_metres(header: str, metres: float, heights: Heights) -> None:
+    (point,), system = parse_gcp_list(f"{header}\n300000 200000 520.5 1 2 dji_1.jpg", PHOTOS)
+    assert point.position.altitude == pytest.approx(metres, rel=1e-9)
+    assert heights_of_control_points(system) == heights
+
+
+def test_of_two_marks_in_one_photo_the_last_counts() -> None:
+    lines = [
+        f"500000 5316300 520 {column} 200 {photo}.jpg A" for column, photo in ((1, "dji_1"), (2, "dji_2"), (3, "dji_1"))
+    ]
+    (point,), _ = parse_gcp_list("\n".join(["EPSG:32632", *lines]), PHOTOS)
+    assert point.marks == (Mark("000001.jpg", 3.0, 200.0), Mark("000002.jpg", 2.0, 200.0))
 
 
 def test_geographic_tabs_spaces_in_names_and_strangers() -> None:
@@ -278,6 +302,7 @@ def test_a_check_point_is_measured_and_never_fitted() -> None:
     ("names", "checks"),
     [
         (["a", "b_check", "Check 3", "checkered", "recheck", "d-CHECK"], [1, 2, 5]),
+        (["checkpoint1", "CheckPoint_2", "check point", "e_checkpoint", "checkpointed", "check"], [0, 1, 2, 3, 5]),
         ([f"P{i}" for i in range(8)], []),
         ([f"P{i}" for i in range(10)], [3, 7]),
         ([f"P{i}" for i in range(9)] + ["x_check"], [9]),
