@@ -21,7 +21,7 @@ from sfm.gimbal import Gimbal, gimbal_of
 from sfm.lens_tags import Lens, lens_of
 from sfm.position import GeoPosition, number, position_of, text
 from sfm.sensors import FULL_FRAME_DIAGONAL_MM, sensor_diagonal_mm
-from sfm.xmp import first_of, number_of, xmp_of
+from sfm.xmp import first_of, number_of, xmp_in, xmp_of
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, ORIENTATION = 271, 272, 274
@@ -78,7 +78,7 @@ def read_raw_metadata(path: Path, width: int, height: int) -> Metadata:
             exif.load_from_fp(file)
             return exif
 
-        return _metadata(tags, lambda _main: "", width, height)
+        return _metadata(tags, xmp_in, width, height)
 
 
 def _metadata(

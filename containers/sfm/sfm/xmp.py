@@ -33,10 +33,17 @@ def xmp_of(image: Image.Image, tags: Mapping[int, object]) -> str:
     """The text of an opened picture's XMP, "" if it has none; `tags`: its TIFF tags."""
     segments = [data for marker, data in getattr(image, "applist", []) if marker == "APP1"]
     packets = _standard_packets(segments) + _extended_packets(segments)
-    other = image.info.get("xmp") or tags.get(TAG)
-    if not packets and other:
-        packets = [other.encode() if isinstance(other, str) else _bytes(other)]
+    if not packets:
+        return xmp_in({TAG: image.info.get("xmp") or tags.get(TAG)})
     return "\n".join(decoded(packet[:MAX_BYTES]) for packet in packets)[:MAX_BYTES]
+
+
+def xmp_in(tags: Mapping[int, object]) -> str:
+    """The text of the XMP among TIFF tags, "" if they have none."""
+    packet = tags.get(TAG)
+    if not packet:
+        return ""
+    return decoded((packet.encode() if isinstance(packet, str) else _bytes(packet))[:MAX_BYTES])
 
 
 def decoded(packet: bytes) -> str:

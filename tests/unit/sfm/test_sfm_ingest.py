@@ -25,7 +25,7 @@ def picture(width: int = 240, height: int = 180, seed: int = 0) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def dng(image: Image.Image) -> bytes:
+def dng(image: Image.Image, xmp: bytes = b"") -> bytes:
     """An uncompressed 16-bit DNG of an RGGB sensor (Adobe DNG Specification 1.4), as large as LibRaw accepts."""
     pixels = np.asarray(image, np.uint16) * 128
     mosaic = pixels[..., 1].copy()
@@ -39,6 +39,7 @@ def dng(image: Image.Image) -> bytes:
         (262, 3, struct.pack("<H", 32803)), (271, 2, b"DJI\0"), (272, 2, b"FC6310\0"),
         (273, 4, b"RAW!"), (274, 3, struct.pack("<H", 1)), (277, 3, struct.pack("<H", 1)),
         (278, 4, struct.pack("<I", image.height)), (279, 4, struct.pack("<I", len(raw))),
+        *([(700, 1, xmp)] if xmp else []),
         (33421, 3, struct.pack("<2H", 2, 2)), (33422, 1, bytes([0, 1, 1, 2])), (34665, 4, b"EXIF"),
         (50706, 1, bytes([1, 4, 0, 0])), (50708, 2, b"DJI FC6310\0"), (50717, 4, struct.pack("<I", 128 * 255)),
         (50721, 10, matrix), (50728, 5, rational(1, 1) * 3), (50778, 3, struct.pack("<H", 21)),
@@ -164,6 +165,13 @@ def test_a_dng_is_developed_with_its_tags(tmp_path: Path) -> None:
     assert np.corrcoef(shown, truth)[0, 1] > 0.8
     assert (photo.metadata.make, photo.metadata.model) == ("DJI", "FC6310")
     assert photo.metadata.focal == pytest.approx(8.8 / np.hypot(13.2, 8.8) * np.hypot(photo.width, photo.height))
+
+
+def test_the_xmp_of_a_dng_is_read(tmp_path: Path) -> None:
+    packet = b'<x:xmpmeta drone-dji:GimbalPitchDegree="-60.0" drone-dji:GimbalRollDegree="0" />'
+    (photo,), _ = run(tmp_path, {"DJI_1.DNG": dng(picture(), packet)})
+    assert photo.metadata.gimbal is not None
+    assert photo.metadata.gimbal.pitch == -60.0
 
 
 def test_a_cut_dng_is_named(tmp_path: Path) -> None:
