@@ -166,14 +166,14 @@ def binary_images(values: Values) -> tuple[int, Iterator[ModelImage]]:
 
 
 def text_images(lines: Iterable[str]) -> Iterator[ModelImage]:
-    """Of the lines of images.txt, every second one of which lists observations. Raises ValueError."""
-    found = 0
-    for number, line in enumerate(lines):
-        if number % 2 or not line:
-            continue
+    """Of the lines of images.txt. After a photo's line comes that of its observations, which may be empty; other empty
+    lines are ignored, as COLMAP does. Raises ValueError."""
+    found, remaining = 0, iter(lines)
+    for line in filter(None, remaining):
         identifier, *pose, camera, name = _record(line).split(maxsplit=_POSE + 2)
         found = counted(found + 1, MAX_PHOTOS, "photos")
         yield _image(int(identifier), name, int(camera), [float(value) for value in pose])
+        next(remaining, None)
 
 
 def check_camera(image: ModelImage, cameras: Collection[int]) -> int:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from contract.archive import Entry, Method
 from contract.codes import ErrorCode
+from contract.colmap import lines_of, text_images
 from contract.films import MAX_FILMS
 from contract.packed import PLAIN
 from contract.packed import Packed as PackedBytes
@@ -217,6 +218,15 @@ def test_lines_are_counted_whatever_they_hold(name: str, unpacked: list[int], mo
     monkeypatch.setattr(contents, "MAX_LINES", 10_000)
     assert preflight(archive(scene({**text_model(PHOTOS), name: b"\n" * (8 << 20)})), SCENE) == ""
     assert sum(unpacked) < 4 << 20
+
+
+@pytest.mark.parametrize("between", [b"", b"\n", b"\n# a remark\n\n"])
+def test_empty_lines_between_photos_are_ignored_as_colmap_does(between: bytes) -> None:
+    photos = b"".join(
+        b"%s%d 1 0 0 0 0 0 %d 1 %s\n%s\n" % (between, number, number, name.encode(), b"" if number % 2 else b"1 2 -1")
+        for number, name in enumerate(PHOTOS, start=1)
+    )
+    assert [image.name for image in text_images(lines_of([b"# remark\n" + photos]))] == PHOTOS
 
 
 def test_no_model_is_looked_at_where_they_are_too_many() -> None:
