@@ -53,9 +53,14 @@ def is_photo(path: PurePosixPath) -> bool:
     return path.suffix.lower() in PHOTO_SUFFIXES
 
 
+def is_control_list(path: PurePosixPath) -> bool:
+    """Whether a file is a list of control points."""
+    return path.name.lower() in CONTROL_POINT_FILES
+
+
 def is_survey(path: PurePosixPath) -> bool:
     """Whether structure from motion reads a file: a photo or a list of control points."""
-    return is_photo(path) or path.name.lower() in CONTROL_POINT_FILES
+    return is_photo(path) or is_control_list(path)
 
 
 def is_footage(path: PurePosixPath) -> bool:

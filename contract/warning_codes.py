@@ -127,7 +127,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Fly slower or higher, stop for each photo, or use a camera with a mechanical shutter.",
     ),
     WarningCode.CONTROL_POINTS_UNUSED: Advice(
-        "The control points could not be used; the scene was placed by the photos' GPS.",
+        "The control points could not be used; only GPS could place the scene.",
         "Check gcp_list.txt: it needs three points that are not all on one line, each marked in at least two photos.",
     ),
     WarningCode.CONTROL_POINT_OUTLIERS: Advice(

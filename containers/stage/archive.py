@@ -17,6 +17,8 @@ from contract.wanted import Wanted
 from stage.errors import ErrorCode, StageError
 from stage.inflate import chunks_of
 
+DAMAGED = "its data in the archive is damaged"  # why a file is missing, in words for the customer
+
 
 @dataclass(frozen=True)
 class UnpackedFile:

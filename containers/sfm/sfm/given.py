@@ -33,6 +33,7 @@ from sfm.native import Send, run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
 from sfm.plot import draw_scene
+from sfm.remarks import upload_warnings
 from sfm.stage import staged
 from sfm.undistort import write_undistorted
 from stage.archive import unpack
@@ -83,7 +84,7 @@ def prepare_scene(context: StageContext) -> StageOutcome:
     StageError
         INVALID_SCENE where there is no model that can be trained on, and the codes of an unsafe archive.
     """
-    folder = _scene_in(context)
+    folder, nested = _scene_in(context)
     photos, model = context.scratch / "photos", context.scratch / "model"
     with context.stopwatch("ingest"):
         given = _read(folder, photos, model, context)
@@ -119,22 +120,23 @@ def prepare_scene(context: StageContext) -> StageOutcome:
         },
         metrics={**figures, "registeredShare": round(len(given.names) / photos_in_all, 4)},
         timings=context.stopwatch.seconds,
-        warnings=[*_warnings(given), *block_warnings],
+        warnings=[*_warnings(given), *upload_warnings([], [], nested), *block_warnings],
     )
 
 
-def _scene_in(context: StageContext) -> Path:
-    """The folder that holds `images` and a model. Raises StageError."""
+def _scene_in(context: StageContext) -> tuple[Path, list[str]]:
+    """The folder that holds `images` and a model, and the archives within the upload. Raises StageError."""
     channel, scratch = context.folders.processing_input("upload"), context.scratch / "scene"
-    found = _scene_below(channel)
+    found, nested = _scene_below(channel), list[str]()
     archives = sorted(path for path in channel.glob("*") if path.is_file()) if found is None else []
     if len(archives) == 1:
         with context.stopwatch("unpack"):
-            unpack(archives[0], scratch, is_scene, progress=part_progress(context, "unpack", "unpacking the upload"))
+            progress = part_progress(context, "unpack", "unpacking the upload")
+            nested = unpack(archives[0], scratch, is_scene, progress=progress).nested
         found = _scene_below(scratch)
     if found is None:
         raise StageError(ErrorCode.INVALID_SCENE, "the upload holds no COLMAP model beside or below images/")
-    return found
+    return found, nested
 
 
 def _scene_below(folder: Path) -> Path | None:
@@ -246,6 +248,8 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
     except FileNotFoundError:
         raise UnusablePhotoError(f"the model names {name}, which is not in images/") from None
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken files
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
+            raise
         raise UnusablePhotoError(f"{name} {why_unreadable(source, error)}") from error
     _take_mask(folder / "masks", name, size, shown, mask_of(target))
     return size
@@ -315,7 +319,9 @@ def _figures(output: Path, scene: pycolmap.Reconstruction, *, georeferenced: boo
     if not georeferenced:
         flight = flight_of(scene)
         upright = np.array(axes_of_plane(flight.positions, flight.centres))
-        scene.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(upright), np.zeros(3)))
+        heights = [float(upright[2] @ point.xyz) for point in scene.points3D.values()]
+        ground = np.array([0.0, 0.0, np.median(heights)])  # the map of overlap lies at height 0
+        scene.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(upright), -ground))
     names = sorted(image.name for image in scene.images.values())
     write_thumbnails(output / "thumbnails.jpg", [output / "images" / name for name in names])
     overlap = draw_scene(output, scene, _unplaced(), np.zeros((0, 2)))

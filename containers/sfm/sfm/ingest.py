@@ -21,7 +21,7 @@ from sfm.masks import store_mask
 from sfm.native import Send
 from sfm.parallel import map_in_order
 from sfm.photos import Photo, SecondImage, SkippedPhoto
-from stage.archive import UnpackedFile
+from stage.archive import DAMAGED, UnpackedFile
 from stage.errors import ErrorCode, StageError
 from stage.pictures import UnusablePhotoError
 
@@ -165,7 +165,7 @@ def _store_masks(
 def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> _Candidate | str:
     """The photo with the digest of its pixels (the same shot may come in two files), or why it is skipped."""
     if source is None:
-        return "its data in the archive is damaged"
+        return DAMAGED
     try:
         decoded = decode(source)
     except UnusablePhotoError as error:

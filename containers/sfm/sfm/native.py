@@ -12,6 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from stage.contract import as_stage_error
 from stage.errors import ErrorCode, StageError
 
 Value = TypeVar("Value")
@@ -67,11 +68,10 @@ def _child(sender: Connection, task: Callable[..., Any], arguments: tuple[Any, .
         sender.send(("value", value))
     except StageError as error:
         sender.send(("error", (error.code, error.message)))
-    except MemoryError:
-        sender.send(("error", (ErrorCode.OUT_OF_MEMORY, f"{task.__name__} ran out of memory")))
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
-        sender.send(("error", (ErrorCode.INTERNAL, f"{task.__name__}: {type(error).__name__}: {error}")))
+        found = as_stage_error(error)
+        sender.send(("error", (found.code, f"{task.__name__}: {found.message}")))
 
 
 def _end_with_parent() -> None:

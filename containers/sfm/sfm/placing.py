@@ -11,13 +11,13 @@ import pycolmap
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from contract.warning_codes import WarningCode
 from geo.projected import Place, Projected, UnusableSystemError
 from sfm.control import TooFewControlPointsError, fit_control_points
 from sfm.gcp import ControlPoint, UnusableGcpFileError, names_of_photos, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
 from sfm.photos import Photo
+from sfm.remarks import unused_lists
 from sfm.vertical import heights_of_control_points, heights_of_photos
 from stage.archive import UnpackedFile
 from stage.result import Warning
@@ -46,10 +46,7 @@ def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistr
                 fitted, projected=_projected(fitted.origin, system), heights=heights_of_control_points(system)
             )
         except (UnusableGcpFileError, TooFewControlPointsError) as error:
-            names = [file.name for file in upload.gcp_files]
-            warnings.append(
-                Warning(WarningCode.CONTROL_POINTS_UNUSED, f"the control points are not used: {error}", names)
-            )
+            warnings += unused_lists([file.name for file in upload.gcp_files], str(error))
     if georegistration is None:
         georegistration = georegister(posed_photos(model, upload.photos), points_of(model))
         if georegistration.origin is not None:

@@ -13,6 +13,7 @@ from sfm.features import tolerance
 from sfm.georegister import Georegistration
 from sfm.photos import Photo, SecondImage
 from sfm.shutter import rolling_shutters
+from stage.archive import DAMAGED
 from stage.result import Warning
 
 MAX_USUAL_ERROR = 2.0  # pixels (sfm.features.tolerance); real sets are below one
@@ -32,6 +33,17 @@ def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
     if blurred:
         warnings.append(Warning(WarningCode.PHOTOS_BLURRED, f"{len(blurred)} photos are blurred", blurred))
     return warnings
+
+
+def unused_lists(lists: Sequence[str], why: str) -> list[Warning]:
+    """Name the lists of control points that are not used."""
+    facts = f"the control points are not used: {why}"
+    return [Warning(WarningCode.CONTROL_POINTS_UNUSED, facts, list(lists))] if lists else []
+
+
+def telemetry_warnings(damaged: Sequence[str]) -> list[Warning]:
+    """Name the `damaged` files of telemetry beside films."""
+    return [Warning(WarningCode.FILM_DAMAGED, DAMAGED, list(damaged))] if damaged else []
 
 
 def upload_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str], nested: Sequence[str]) -> list[Warning]:

@@ -15,7 +15,7 @@ from contract.codes import EVIDENCED
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
 from contract.stages import PipelineStep
-from contract.wanted import is_photo, is_side_file, wanted_of
+from contract.wanted import is_control_list, is_photo, is_side_file, wanted_of
 from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account
@@ -34,11 +34,18 @@ from sfm.parts import part_progress
 from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_warnings
+from sfm.remarks import (
+    camera_warnings,
+    photo_warnings,
+    place_warnings,
+    telemetry_warnings,
+    unused_lists,
+    upload_warnings,
+)
 from sfm.rounding import round_off
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
-from stage.archive import UnpackedFile, entries_in, names_of_files, unpack
+from stage.archive import DAMAGED, UnpackedFile, entries_in, names_of_files, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning
@@ -49,7 +56,7 @@ BARE_FILM = "film"  # what an upload that is a film is called: the pipeline keep
 @dataclass(frozen=True)
 class Upload:
     """What the archive holds: its pictures, lists of control points, the names of archives within it, and what the
-    customer should know of its films.
+    customer should know of its films and of damaged lists.
     """
 
     pictures: Ingested
@@ -242,25 +249,37 @@ class _Work:
         damaged_films = [name for name in unpacked.damaged if is_film(PurePosixPath(name))]
         if films or damaged_films:
             beside = {stem_of(file.name): file.path for file in unpacked.files if not is_film(PurePosixPath(file.name))}
-            return self._read_films(films, damaged_films, beside)
+            lists = [str(name) for name in names if is_control_list(name)]
+            warnings = [
+                *telemetry_warnings([name for name in unpacked.damaged if name not in damaged_films]),
+                *unused_lists(lists, "marks need photos with names, and frames of a film have none"),
+            ]
+            return replace(self._read_films(films, damaged_films, beside, warnings), nested=unpacked.nested)
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
+        warnings = unused_lists([name for name in unpacked.damaged if name not in damaged], DAMAGED)
         if not files and not damaged:
-            return Upload(Ingested(), gcp_files, unpacked.nested)
+            return Upload(Ingested(), gcp_files, unpacked.nested, warnings)
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
             pictures = run_native(ingest, arguments, progress)
         left_out = _left_out([str(name) for name in names if is_film(name)])
-        return Upload(pictures, gcp_files, unpacked.nested, left_out)
+        return Upload(pictures, gcp_files, unpacked.nested, [*warnings, *left_out])
 
-    def _read_films(self, films: list[UnpackedFile], damaged: list[str], telemetry: Mapping[str, Path]) -> Upload:
+    def _read_films(
+        self,
+        films: list[UnpackedFile],
+        damaged: list[str],
+        telemetry: Mapping[str, Path],
+        warnings: Sequence[Warning] = (),
+    ) -> Upload:
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "watching the film")
             arguments = (films, damaged, telemetry, self.context.scratch / "photos", self.threads)
             frames = run_native(frames_of, arguments, progress)
-        return Upload(Ingested(frames.photos), [], [], frames.warnings)
+        return Upload(Ingested(frames.photos), [], [], [*frames.warnings, *warnings])
 
     def describe(self, upload: Upload) -> Described:
         """Features and pairs. Raises OutOfTimeError."""

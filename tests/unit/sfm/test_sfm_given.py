@@ -3,6 +3,7 @@ coordinates."""
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sfm.entry import work
-from sfm.given import read_given
+from sfm.given import _figures, read_given
 from stage.contract import run_stage
 from stage.errors import StageError
 from tests.support.schemas import file_faults
@@ -160,6 +161,32 @@ def test_a_photo_that_is_cut_off_is_left_out_and_named(tmp_path: Path) -> None:
         "PHOTOS_SKIPPED",
         ["2.jpg is cut off: part of the file is missing"],
     )
+
+
+def test_a_full_disk_is_no_fault_of_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "scene")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        read_given(tmp_path / "scene", tmp_path / "photos", tmp_path / "model", silent)
+
+
+def test_the_overlap_is_measured_on_the_ground_wherever_the_origin_lies(tmp_path: Path) -> None:
+    found = []
+    for height in (0.0, -40.0, 300.0):
+        model = flight(lens("PINHOLE", 700.0))
+        model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, height])))
+        folder = tmp_path / str(height)
+        (folder / "images").mkdir(parents=True)
+        for name in PHOTOS:
+            Image.new("RGB", SIZE).save(folder / "images" / name)
+        figures = _figures(folder, model, georeferenced=False)
+        found.append((figures["meanOverlap"], figures["overlapShare"]))
+    assert found[0][0] > 2
+    assert found[1] == found[2] == found[0]
 
 
 @pytest.mark.parametrize("fault", ["no photos", "no points", "another shape", "a broken model", "no model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -43,6 +44,10 @@ def eat(_send: Callable[[float], None]) -> None:
     raise MemoryError
 
 
+def fill(_send: Callable[[float], None]) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def sleep(path: str, _send: Callable[[float], None]) -> None:
     with open(path, "w") as file:  # noqa: PTH123
         file.write(str(os.getpid()))
@@ -69,6 +74,7 @@ def test_value_and_progress_come_back() -> None:
         (refuse, ErrorCode.NO_OVERLAP, "nothing in common"),
         (stumble, ErrorCode.INTERNAL, "ValueError: bad value"),
         (eat, ErrorCode.OUT_OF_MEMORY, "memory"),
+        (fill, ErrorCode.DISK_FULL, "disk"),
     ],
 )
 def test_every_end_is_a_coded_error(task: Callable[..., None], code: ErrorCode, words: str) -> None:

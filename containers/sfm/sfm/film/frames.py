@@ -16,7 +16,7 @@ from sfm.film.reader import UnreadableFilmError, Watched, watch, write_frames
 from sfm.film.telemetry import MAX_BYTES, Telemetry, location_of, read_subtitles, telemetry_of
 from sfm.native import Send
 from sfm.photos import Moment, Photo
-from stage.archive import UnpackedFile
+from stage.archive import DAMAGED, UnpackedFile
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
@@ -68,7 +68,7 @@ def frames_of(
     if len(films) > MAX_FILMS:
         raise StageError(ErrorCode.UNSUITABLE_FILM, f"{len(films)} films of at most {MAX_FILMS}")
     seen: list[_Film] = []
-    notes = dict.fromkeys(damaged, "its data in the archive is damaged")
+    notes = dict.fromkeys(damaged, DAMAGED)
     refusals: list[RefusedFilm] = []
     for number, file in enumerate(films):
         try:
