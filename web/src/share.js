@@ -5,11 +5,14 @@ import { make } from './words.js';
 export class Shares {
     constructor(api, jobId, name) {
         Object.assign(this, { api, jobId, name });
+        this.shown = true; // an answer that comes after `close` belongs to another scene's page
     }
 
     open() {
         byId('share').hidden = false;
         byId('new-share').hidden = true;
+        byId('shares').replaceChildren();
+        byId('share-link').value = byId('share-embed').value = '';
         byId('share-form').onsubmit = (event) => {
             event.preventDefault();
             this.add().catch(fail);
@@ -17,8 +20,15 @@ export class Shares {
         return this.list();
     }
 
+    close() {
+        this.shown = false;
+    }
+
     async list() {
         const { shares } = await this.api.listShares(this.jobId);
+        if (!this.shown) {
+            return;
+        }
         byId('shares').replaceChildren(...shares.map((share) => this.row(share)));
     }
 
@@ -33,6 +43,9 @@ export class Shares {
     async add() {
         const days = byId('share-days').value;
         const { token } = await this.api.shareJob(this.jobId, { label: byId('share-label').value.trim(), ...(days ? { days: Number(days) } : {}) });
+        if (!this.shown) {
+            return;
+        }
         const url = this.api.sharedUrl(token);
         byId('share-form').reset();
         byId('share-link').value = url;
@@ -48,8 +61,10 @@ export class Shares {
     async withdraw(shareId, label) {
         if (await ask({ title: `Withdraw “${label}”?`, text: 'The link will no longer open the scene.', yes: 'Withdraw', no: 'Keep it' })) {
             await this.api.withdrawShare(this.jobId, shareId);
-            byId('new-share').hidden = true;
-            await this.list();
+            if (this.shown) {
+                byId('new-share').hidden = true;
+                await this.list();
+            }
         }
     }
 }
