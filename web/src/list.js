@@ -1,6 +1,6 @@
 // The caller's scenes, newest first; refreshed while one of them is in progress.
 import { announce, byId, fail } from './page.js';
-import { unreachable } from './errors.js';
+import { isFinal } from './errors.js';
 import { STATES, ended, make, mood } from './words.js';
 
 const EVERY = 10_000; // ms between two requests while a scene in the list is in progress
@@ -66,7 +66,7 @@ export class SceneList {
             if (round !== this.looks) {
                 return;
             }
-            if (!unreachable(error) || !this.shown) {
+            if (isFinal(error) || !this.shown) {
                 throw error;
             }
         }
@@ -77,7 +77,8 @@ export class SceneList {
 
     async showOlder() {
         const round = this.looks;
-        const { jobs, next } = await this.page(this.next);
+        byId('more-jobs').disabled = true; // a second click would add the same scenes
+        const { jobs, next } = await this.page(this.next).finally(() => { byId('more-jobs').disabled = false; });
         if (round !== this.looks) {
             return;
         }
