@@ -1,5 +1,5 @@
 // The HTTP API, called with the user's token. A refusal is thrown as ApiError with the problem's own message.
-import { ApiError, SessionEnded } from './errors.js';
+import { ApiError, SessionEnded, reached } from './errors.js';
 
 // Encodes an id as one segment of a path. The id may come from the page's address, where `..` would lead to another route.
 function segment(id) {
@@ -17,13 +17,13 @@ function query(values) {
 
 const MAX_WAIT_MS = 30_000; // for an answer
 
-// The answer's content. Throws ApiError, or what fetch throws if no complete answer arrives.
+// The answer's content. Throws ApiError, or Unreachable if no complete answer arrives.
 async function answerOf(url, options) {
-    const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(MAX_WAIT_MS) });
+    const answer = await reached(fetch(url, { ...options, signal: AbortSignal.timeout(MAX_WAIT_MS) }));
     if (!answer.ok) {
         throw new ApiError(answer.status, await answer.json().catch(() => ({})));
     }
-    return answer.status === 204 ? null : answer.json();
+    return answer.status === 204 ? null : JSON.parse(await reached(answer.text()));
 }
 
 export class Api {

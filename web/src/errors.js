@@ -17,6 +17,25 @@ export class SessionEnded extends Error {
     }
 }
 
+// No complete answer came. Each browser words this differently, so it is said where the request is made.
+export class Unreachable extends Error {
+    constructor(cause) {
+        super('The server cannot be reached.', { cause });
+        this.hint = 'Check your connection, then try again.';
+    }
+}
+
+// What `promise`, a request or the reading of its answer, resolves to. Throws Unreachable.
+export const reached = (promise) => promise.catch((error) => { throw new Unreachable(error); });
+
+// The chosen files are gone or have changed.
+export class FilesGone extends Error {
+    constructor(cause) {
+        super('The files can no longer be read.', { cause });
+        this.hint = 'Put the card or drive back in, then choose the same files again. What has arrived is kept.';
+    }
+}
+
 const RELOAD = 'Reload the page. If that does not help, contact the operator of this service.';
 // Codes whose detail is written for programs; customers read these sentences instead.
 const FOR_PEOPLE = {
@@ -32,7 +51,7 @@ export function explain(error) {
         const [message, hint] = FOR_PEOPLE[error.code];
         return { message, hint };
     }
-    if (error instanceof SessionEnded || (error instanceof ApiError && error.code)) {
+    if ([SessionEnded, Unreachable, FilesGone].some((kind) => error instanceof kind) || (error instanceof ApiError && error.code)) {
         return { message: error.message, hint: error.hint };
     }
     if (error instanceof ApiError && error.status === 404) {
@@ -44,14 +63,10 @@ export function explain(error) {
     if (error instanceof ApiError) {
         return { message: `The server has a problem (${error.status}).`, hint: 'Try again in a few minutes.' };
     }
-    if (unreachable(error)) {
-        return { message: 'The server cannot be reached.', hint: 'Check your connection, then try again.' };
-    }
     return { message: 'Something went wrong on this page.', hint: RELOAD };
 }
 
-// fetch() throws a TypeError if no answer came, whatever the reason, and a TimeoutError if none came in time
-export const unreachable = (error) => error.name === 'TimeoutError' || (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
-
-// Whether an error or answer is a refusal, by its status, that a second try will not change.
-export const isFinal = (error) => error instanceof SessionEnded || (error.status >= 400 && error.status < 500 && error.status !== 429);
+// Whether an error or answer is a refusal, by its status, that a second try will not change. Of the answers 429, a limit of
+// jobs is one: it holds for hours.
+export const isFinal = (error) => error instanceof SessionEnded || error instanceof FilesGone || error.code === 'LIMIT_REACHED'
+    || (error.status >= 400 && error.status < 500 && error.status !== 429);

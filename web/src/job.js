@@ -3,7 +3,7 @@ import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
 import { SFM, TRAINING } from './contract.js';
 import { showOutcomes } from './evidence.js';
-import { SessionEnded, isFinal, unreachable } from './errors.js';
+import { SessionEnded, Unreachable, isFinal } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
 import { offerDownloads, showResult, showVerdict } from './result.js';
 import { Shares } from './share.js';
@@ -46,7 +46,7 @@ export class JobPage {
                 }
                 if (error.status === 404 && this.justUploaded && Date.now() - this.began < SHORTLY) {
                     byId('job-message').textContent = 'Uploaded. Waiting for the job to start …';
-                } else if (isFinal(error) || !(unreachable(error) || error.status)) {
+                } else if (isFinal(error) || !(error instanceof Unreachable || error.status)) {
                     this.giveUp(error);
                     return;
                 } else {
@@ -95,6 +95,7 @@ export class JobPage {
         this.open = false;
         this.wake();
         this.hideCloud?.();
+        this.shares?.close();
         byId('job').hidden = true;
         byId('viewer').removeAttribute('src');
     }
@@ -124,7 +125,10 @@ export class JobPage {
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => showResult(view));
-            this.once('share', () => new Shares(this.api, this.jobId, view.name).open().catch(fail));
+            this.once('share', () => {
+                this.shares = new Shares(this.api, this.jobId, view.name);
+                this.shares.open().catch((error) => this.open && fail(error));
+            });
             this.once('verdict', () => showVerdict(view.metrics.verdict, (from, quality) => this.runAgain(from, quality)));
             offerDownloads(view);
         }
@@ -181,6 +185,7 @@ export class JobPage {
             });
         }
         const snapshots = Object.keys(links).filter((name) => name.startsWith('snapshots/'));
+        this.links = links; // the newest: those that came earlier expire
         if (snapshots.length && snapshots.length !== this.snapshots?.length) {
             this.snapshots = snapshots;
             const slider = byId('snapshot-slider');
@@ -190,7 +195,7 @@ export class JobPage {
             slider.value = slider.max;
             slider.oninput = () => {
                 const name = snapshots[slider.value];
-                byId('snapshot').src = links[name];
+                byId('snapshot').src = this.links[name];
                 byId('snapshot-step').textContent = byId('snapshot').alt = `After ${Number(name.match(/\d+/)[0]).toLocaleString('en')} steps`;
                 slider.setAttribute('aria-valuetext', byId('snapshot-step').textContent);
             };
@@ -220,9 +225,6 @@ export class JobPage {
         const metrics = view.stages.find(({ stage }) => stage === TRAINING)?.metrics ?? {};
         for (const { step, psnr } of metrics.curve ?? []) {
             this.curve.set(step, psnr);
-        }
-        if (metrics.step && typeof metrics.psnr === 'number') {
-            this.curve.set(metrics.step, metrics.psnr);
         }
         if (this.curve.size > 1) {
             const points = [...this.curve].map(([step, psnr]) => ({ step, psnr })).sort((a, b) => a.step - b.step);
@@ -325,7 +327,7 @@ export function spoken(view) {
 }
 
 export function lostInWords(error, times, since) {
-    const what = unreachable(error) ? 'The connection was lost' : 'The server has a problem';
+    const what = error instanceof Unreachable ? 'The connection was lost' : 'The server has a problem';
     if (times < 4) {
         return `${what}. Trying again …`;
     }
@@ -334,7 +336,7 @@ export function lostInWords(error, times, since) {
 
 export function figures({ metrics }) {
     const found = [];
-    if (metrics.step) {
+    if (metrics.step <= metrics.steps) { // the last steps, on all photos, come on top
         found.push(`step ${metrics.step.toLocaleString('en')} of ${metrics.steps.toLocaleString('en')}`);
     }
     if (metrics.gaussians) {

@@ -1,5 +1,5 @@
 // Signs the user in: authorization code with PKCE (RFC 7636) on the issuer's own page, then tokens that are refreshed.
-import { ApiError, SessionEnded, isFinal } from './errors.js';
+import { ApiError, SessionEnded, isFinal, reached } from './errors.js';
 
 const STORE = 'spaceport.session';
 const ASKED = 'spaceport.sign-in'; // the sign-in that is under way on the issuer's page
@@ -44,17 +44,20 @@ export class Session {
                 this.forget();
                 throw new SessionEnded();
             }
-            await this.exchange({ grant_type: 'refresh_token', refresh_token: this.tokens.refresh_token });
+            // one for all callers: an issuer may accept each refresh token only once
+            const grant = { grant_type: 'refresh_token', refresh_token: this.tokens.refresh_token };
+            this.refreshing ??= this.exchange(grant).finally(() => { this.refreshing = undefined; });
+            await this.refreshing;
         }
         return this.tokens.id_token;
     }
 
     async exchange(grant) {
-        const answer = await fetch(this.config.tokenUrl, {
+        const answer = await reached(fetch(this.config.tokenUrl, {
             method: 'POST',
             headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
             body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
-        });
+        }));
         if (isFinal(answer)) {
             this.forget();
             throw new SessionEnded();
@@ -62,7 +65,7 @@ export class Session {
         if (!answer.ok) { // the issuer is overloaded, and the refresh token is still valid
             throw new ApiError(answer.status, {});
         }
-        this.tokens = { ...this.tokens, ...(await answer.json()) };
+        this.tokens = { ...this.tokens, ...(await reached(answer.json())) };
         this.storage.setItem(STORE, JSON.stringify(this.tokens));
     }
 

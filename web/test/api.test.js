@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Api } from '../src/api.js';
-import { ApiError, SessionEnded } from '../src/errors.js';
+import { ApiError, SessionEnded, Unreachable } from '../src/errors.js';
 
 const realFetch = globalThis.fetch;
 let forgotten = 0;
@@ -93,7 +93,7 @@ test('mails are ended and resumed without a token', async () => {
 test('an answer that breaks off is no answer', async () => {
     const late = new DOMException('timed out', 'TimeoutError');
     answer = () => new Response(new ReadableStream({ pull: (controller) => controller.error(late) }));
-    await assert.rejects(api.lookAtJob('a'), late);
+    await assert.rejects(api.lookAtJob('a'), Unreachable);
     answer = () => new Response(new ReadableStream({ pull: (controller) => controller.error(late) }), { status: 503 });
     await assert.rejects(api.lookAtJob('a'), { status: 503 });
 });

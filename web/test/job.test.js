@@ -1,7 +1,7 @@
 // What a job's page says about how far the job is.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ApiError } from '../src/errors.js';
+import { ApiError, Unreachable } from '../src/errors.js';
 import { JobPage, figures, headline, lostInWords, spoken } from '../src/job.js';
 import { viewerUrl } from '../src/result.js';
 
@@ -19,6 +19,7 @@ test('a stage shows the figures that it has', () => {
     assert.equal(figures({ metrics: {} }), '');
     assert.equal(figures({ metrics: { step: 1500, steps: 30000 } }), ': step 1,500 of 30,000');
     assert.equal(figures({ metrics: { step: 1500, steps: 30000, gaussians: 80000 } }), ': step 1,500 of 30,000, 80,000 Gaussians');
+    assert.equal(figures({ metrics: { step: 34500, steps: 30000, gaussians: 80000 } }), ': 80,000 Gaussians'); // learning from all photos
 });
 
 test('a screen reader hears of a step and a quarter, and not of each percent', () => {
@@ -31,7 +32,7 @@ test('a screen reader hears of a step and a quarter, and not of each percent', (
 
 test('a lost connection is said at once, and after a while since when', () => {
     const since = new Date(2026, 0, 1, 10, 32);
-    const lost = new TypeError('Failed to fetch');
+    const lost = new Unreachable();
     assert.equal(lostInWords(lost, 1, since), 'The connection was lost. Trying again …');
     assert.match(lostInWords(lost, 4, since), /10:32.*you may close this page/);
     assert.match(lostInWords(new ApiError(503, {}), 1, since), /^The server has a problem/);

@@ -1,7 +1,7 @@
 // Sign-in by authorization code with PKCE, with stand-ins for the browser and the issuer.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { SessionEnded } from '../src/errors.js';
+import { SessionEnded, Unreachable } from '../src/errors.js';
 import { Session } from '../src/session.js';
 
 const CONFIG = { clientId: 'client', signInUrl: 'https://issuer.example.com/authorize', tokenUrl: 'https://issuer.example.com/token' };
@@ -82,12 +82,19 @@ test('a session without a refresh token ends when its token does, and asks nobod
     assert.equal(asked.length, 0);
 });
 
+test('callers at the same moment share one refresh: an issuer may take a refresh token only once', async () => {
+    const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'first' } }, storage);
+    const tokens = await Promise.all([session.token(), session.token(), session.token()]);
+    assert.equal(asked.length, 1);
+    assert.equal(new Set(tokens).size, 1);
+});
+
 test('an issuer that is overloaded or out of reach ends no session', async () => {
     const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'first' } }, storage);
     answer = () => new Response('', { status: 503 });
     await assert.rejects(session.token(), { status: 503 });
     answer = () => { throw new TypeError('Failed to fetch'); };
-    await assert.rejects(session.token(), TypeError);
+    await assert.rejects(session.token(), Unreachable);
     assert.equal(session.signedIn, true);
 });
 
