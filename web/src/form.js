@@ -119,7 +119,11 @@ export class NewScene {
             byId('pick-photos').focus();
             return;
         }
-        const { refusal } = await this.examined;
+        if (this.sending) { // pressed again while a large ZIP is examined
+            return;
+        }
+        this.sending = true;
+        const { refusal } = await this.examined.finally(() => { this.sending = false; });
         const step = byId('step').value;
         if (refusal && step !== TRAINING) {
             this.complain(refusal);
@@ -186,6 +190,9 @@ function showSending() {
 }
 
 export function stateInWords(state, tries, speed) {
+    if (state === 'refused') {
+        return 'The server is busy. Trying again …';
+    }
     if (state === 'waiting') {
         return tries < 5
             ? 'The connection was lost. The upload resumes as soon as it is back.'

@@ -1,5 +1,5 @@
 // Uploads in parts, three at a time; waits out a dropped connection and continues where it stopped.
-import { ApiError, isFinal } from './errors.js';
+import { ApiError, FilesGone, Unreachable, isFinal } from './errors.js';
 import { wait } from './wait.js';
 
 const STORE = 'spaceport.uploads';
@@ -9,10 +9,11 @@ const MAX_REFUSALS = 8; // in a row, by a server that answers: about two minutes
 
 const remembered = () => JSON.parse(localStorage.getItem(STORE) ?? '{}');
 
-function remember(fingerprint, uploadId) {
+// `upload`: { uploadId, options } of the files with that fingerprint, or null if there is none to go on with.
+function remember(fingerprint, upload) {
     const all = remembered();
-    if (uploadId) {
-        all[fingerprint] = uploadId;
+    if (upload) {
+        all[fingerprint] = upload;
     } else {
         delete all[fingerprint];
     }
@@ -20,7 +21,7 @@ function remember(fingerprint, uploadId) {
 }
 
 export class Uploader {
-    // `tell({ sent, bytes, state, tries })`: state is sending, waiting or paused; `tries`: how many tries in a row have failed
+    // `tell({ sent, bytes, state, tries })`: state is sending, waiting, refused or paused; `tries`: how many tries in a row have failed
     constructor(api, source, options, tell) {
         Object.assign(this, { api, source, options, tell });
         this.inFlight = new Map(); // part number → { request, loaded }
@@ -43,16 +44,22 @@ export class Uploader {
             this.halt(error); // the other workers, too: no more of a failed upload is sent
             throw error;
         }
-        const { jobId } = await this.patiently(() => this.api.completeUpload(this.upload.uploadId));
+        const { jobId } = await this.patiently(async () => {
+            await this.resumed();
+            return this.api.completeUpload(this.upload.uploadId);
+        });
         remember(this.source.fingerprint, null);
         return jobId;
     }
 
     async begin() {
         const known = remembered()[this.source.fingerprint];
-        if (known) {
+        const options = JSON.stringify(this.options); // they belong to the upload from its beginning
+        if (known?.uploadId && known.options !== options) {
+            await this.api.abandonUpload(known.uploadId).catch(() => null); // it expires anyway
+        } else if (known?.uploadId) {
             try {
-                this.upload = await this.patiently(() => this.api.lookAtUpload(known));
+                this.upload = await this.patiently(() => this.api.lookAtUpload(known.uploadId));
                 return;
             } catch (error) {
                 if (error.status !== 404) {
@@ -62,12 +69,12 @@ export class Uploader {
         }
         const request = { fileName: this.source.name, bytes: this.source.bytes, ...this.options };
         this.upload = await this.patiently(() => this.api.beginUpload(request));
-        remember(this.source.fingerprint, this.upload.uploadId);
+        remember(this.source.fingerprint, { uploadId: this.upload.uploadId, options });
     }
 
     async work(parts) {
         for (;;) {
-            const { value, done } = await parts.next();
+            const { value, done } = await parts.next().catch(asFilesGone);
             if (done) {
                 return;
             }
@@ -81,6 +88,12 @@ export class Uploader {
     async send({ number, blob }) {
         await this.resumed();
         const url = await this.link(number);
+        if (url === null) {
+            return;
+        }
+        if (this.paused) {
+            throw new Error('Paused.');
+        }
         await new Promise((resolve, reject) => {
             const request = new XMLHttpRequest();
             this.inFlight.set(number, { request, loaded: 0 });
@@ -97,18 +110,23 @@ export class Uploader {
                     reject(Object.assign(new Error(`S3 answered ${request.status}`), { answered: request.status }));
                 }
             };
-            request.onerror = () => reject(new Error('The connection dropped.'));
+            // the browser reports a file that it cannot read like a connection that dropped
+            request.onerror = () => blob.slice(0, 1).arrayBuffer().then(() => reject(new Unreachable()), (error) => reject(new FilesGone(error)));
             request.onabort = () => reject(new Error('Paused.'));
             request.send(blob);
         }).finally(() => this.inFlight.delete(number));
     }
 
-    // Links come a hundred at a time and are valid for an hour.
+    // The part's link, or null if the part has arrived although its answer was lost. Links come a hundred at a time and are
+    // valid for an hour.
     async link(number) {
         const find = () => this.upload.links.find((link) => link.number === number)?.url;
         if (!find() || Date.parse(this.upload.expiresAt) - Date.now() < 60_000) {
             const fresh = await this.api.lookAtUpload(this.upload.uploadId);
             Object.assign(this.upload, { links: fresh.links, expiresAt: fresh.expiresAt });
+            if (fresh.received.includes(number)) {
+                return null;
+            }
         }
         return find();
     }
@@ -129,6 +147,9 @@ export class Uploader {
                 if (isFinal(error)) {
                     throw error;
                 }
+                if (refusals === MAX_REFUSALS && error instanceof ApiError) {
+                    throw error;
+                }
                 if (refusals === MAX_REFUSALS) {
                     throw new ApiError(status, {
                         code: 'UPLOAD_REFUSED',
@@ -137,7 +158,7 @@ export class Uploader {
                     });
                 }
                 if (!this.paused) {
-                    this.report('waiting', tries);
+                    this.report(status === undefined ? 'waiting' : 'refused', tries);
                     await wait(pause, this.given.signal);
                 }
             }
@@ -190,4 +211,9 @@ export class Uploader {
     size(number) {
         return Math.min(this.upload.partBytes, this.upload.bytes - (number - 1) * this.upload.partBytes);
     }
+}
+
+// What reading a chosen file throws once it is gone or has changed.
+function asFilesGone(error) {
+    throw ['NotFoundError', 'NotReadableError'].includes(error.name) ? new FilesGone(error) : error;
 }

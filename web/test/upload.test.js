@@ -1,7 +1,7 @@
 // An upload in parts, with stand-ins for S3 and the API.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { SessionEnded } from '../src/errors.js';
+import { ApiError, FilesGone, SessionEnded } from '../src/errors.js';
 import { Uploader } from '../src/upload.js';
 
 const PART = 100;
@@ -97,6 +97,8 @@ const source = {
     }
 };
 
+// What the browser remembers of an upload.
+const known = (uploadId, options = { quality: 'high' }) => ({ uploadId, options: JSON.stringify(options) });
 const storedUploads = () => JSON.parse(store.get('spaceport.uploads') ?? '{}');
 
 function uploader(server, states = []) {
@@ -135,7 +137,7 @@ test('every part is sent once, and the job begins', async () => {
 });
 
 test('an upload that the browser remembers goes on with the missing parts', async () => {
-    store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: 'old' }));
+    store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: known('old') }));
     const server = new Server();
     server.received = [1, 5];
     const states = [];
@@ -146,7 +148,7 @@ test('an upload that the browser remembers goes on with the missing parts', asyn
 });
 
 test('an upload that the server no longer has begins anew', async () => {
-    store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: 'expired' }));
+    store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: known('expired') }));
     const server = new Server();
     await uploader(server).run();
     assert.deepEqual(server.calls.map(([name]) => name), ['look', 'begin', 'complete']);
@@ -215,7 +217,7 @@ test('a session that has ended stops the upload at once, and what was sent is ke
     server.view = (id) => ({ ...Server.prototype.view?.(id), uploadId: id, bytes: 450, partBytes: PART, received: [], expiresAt: new Date().toISOString(), links: [] });
     await assert.rejects(uploader(server).run(), SessionEnded);
     assert.deepEqual(waits, []);
-    assert.deepEqual(storedUploads(), { [source.fingerprint]: 'new' });
+    assert.deepEqual(storedUploads(), { [source.fingerprint]: known('new') });
 });
 
 test('a storage service that goes on refusing ends the upload with a reason, and what was sent is kept', async () => {
@@ -223,7 +225,7 @@ test('a storage service that goes on refusing ends the upload with a reason, and
         s3.set(number, Array(1000).fill(403));
     }
     await assert.rejects(uploader(new Server()).run(), { message: 'The storage service refused the upload (403).' });
-    assert.deepEqual(storedUploads(), { [source.fingerprint]: 'new' });
+    assert.deepEqual(storedUploads(), { [source.fingerprint]: known('new') });
 });
 
 test('how often nothing answered in a row is reported', async () => {
@@ -231,4 +233,67 @@ test('how often nothing answered in a row is reported', async () => {
     const states = [];
     await uploader(new Server(), states).run();
     assert.deepEqual(states.filter(({ state }) => state === 'waiting').map(({ tries }) => tries), [1, 2, 3, 4, 5, 6]);
+});
+
+test('an upload that began with other settings begins anew with these', async () => {
+    store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: known('old', { quality: 'preview' }) }));
+    const server = new Server();
+    server.received = [1];
+    await uploader(server).run().catch(() => null);
+    assert.deepEqual(server.calls.slice(0, 2), [['abandon', 'old'], ['begin', 'photos.zip']]);
+});
+
+test('a limit of jobs is said at once, in its own words', async () => {
+    const server = new Server();
+    server.beginUpload = async () => { throw new ApiError(429, { code: 'LIMIT_REACHED', detail: '20 of 20 jobs wait or run.' }); };
+    const states = [];
+    await assert.rejects(uploader(server, states).run(), { code: 'LIMIT_REACHED', message: '20 of 20 jobs wait or run.' });
+    assert.deepEqual(waits, []);
+});
+
+test('the words of a server that goes on refusing are kept, and the connection is not blamed', async () => {
+    const server = new Server();
+    server.completeUpload = async () => { throw new ApiError(503, { detail: 'Busy.' }); };
+    const states = [];
+    await assert.rejects(uploader(server, states).run(), { status: 503, message: 'Busy.' });
+    assert.ok(states.every(({ state }) => state !== 'waiting'));
+});
+
+test('a part that has arrived although its answer was lost is not sent again', async () => {
+    s3.set(3, [403]);
+    const server = new Server();
+    const view = server.view;
+    server.view = (id) => ({ ...view(id), ...(s3.get(3).length ? {} : { received: [1, 2, 3], links: [] }) });
+    assert.equal(await uploader(server).run(), 'job-1');
+    assert.ok(!put.includes(3));
+});
+
+test('a pause during the request for links holds', async () => {
+    s3.set(2, [403]);
+    const server = new Server();
+    const upload = uploader(server);
+    const look = server.lookAtUpload.bind(server);
+    server.lookAtUpload = async (id) => {
+        upload.pause();
+        return look(id);
+    };
+    const run = upload.run();
+    for (let i = 0; i < 40; i += 1) {
+        await new Promise(setImmediate);
+    }
+    assert.ok(!put.includes(2));
+    assert.ok(!server.calls.some(([name]) => name === 'complete'));
+    server.lookAtUpload = look;
+    upload.resume();
+    assert.equal(await run, 'job-1');
+});
+
+test('files that vanish end the upload with a reason', async () => {
+    s3.set(2, Array(1000).fill('dropped'));
+    const gone = async () => { throw new DOMException('gone', 'NotFoundError'); };
+    const file = { size: PART, slice: () => ({ arrayBuffer: gone }) };
+    const card = { ...source, parts: async function* () { yield { number: 2, blob: file }; } };
+    await assert.rejects(new Uploader(new Server(), card, {}, () => null).run(), FilesGone);
+    const folder = { ...source, parts: async function* () { yield* []; await gone(); } };
+    await assert.rejects(new Uploader(new Server(), folder, {}, () => null).run(), FilesGone);
 });
