@@ -239,6 +239,20 @@ def test_a_kept_view_brings_camera_and_figures_back(page: Any) -> None:
     assert page.locator("[data-part=views] li").count() == 0
 
 
+def test_a_view_that_is_kept_without_a_pick_comes_back_too(page: Any) -> None:
+    page.click("#measure")
+    page.mouse.wheel(0, 900)  # a pick from before would be at another distance
+    page.wait_for_timeout(1500)
+    place = "(({ x, y, z }) => [x, y, z])(spaceport.measuring.camera.component.entity.getPosition())"
+    kept = page.evaluate(place)
+    page.click("[data-part=keep]")
+    page.wait_for_selector("[data-part=views] button")
+    page.mouse.wheel(0, -1500)
+    page.wait_for_timeout(1500)
+    page.click("[data-part=views] button")
+    met(page, lambda: bool(page.evaluate(place) == pytest.approx(kept, abs=0.02)), what="the camera does not come back")
+
+
 def test_the_picture_has_a_plate_with_title_date_and_figures(page: Any, tmp_path: Path) -> None:
     page.click("#measure")
     for number, place in enumerate((corners()[0], corners()[1]), start=1):

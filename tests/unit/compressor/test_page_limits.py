@@ -76,6 +76,27 @@ def test_a_target_is_brought_to_the_nearest_supported_place(
     assert np.allclose(again, held, atol=1e-9)
 
 
+def test_a_kept_view_has_a_target_that_the_limits_leave_where_it_is(drawn: dict[str, Any]) -> None:
+    rng = np.random.default_rng(8)
+    ground, ceiling = drawn["ground"], drawn["ceiling"]
+    targets = np.array(drawn["footprint"]).mean(axis=0) + rng.uniform(-0.3, 0.3, (60, 2))
+    targets = np.column_stack([targets[:, 0], rng.uniform(ground, ceiling, 60), targets[:, 1]])
+    offsets = rng.normal(size=(60, 3)) * [3, 1, 3] + [0, 3, 0]
+    positions, distances = targets + offsets, np.linalg.norm(offsets, axis=1)
+    kept = (distances > LIMITS.nearest) & (distances < LIMITS.farthest)
+    forwards = -offsets / distances[:, None]
+    calls = [[p.tolist(), f.tolist()] for p, f in zip(positions, forwards, strict=True)]
+    with_depth = [[*call, depth] for call, depth in zip(calls, distances.tolist(), strict=True)]
+    np.testing.assert_allclose(
+        np.array(called("orbitDistance", [asdict(LIMITS), drawn], with_depth))[kept], distances[kept]
+    )
+    found = np.array(called("orbitDistance", [asdict(LIMITS), drawn], calls))
+    assert ((found >= LIMITS.nearest - 1e-9) & (found <= LIMITS.farthest + 1e-9)).all()
+    ahead = positions + found[:, None] * forwards
+    held = np.array(called("heldTarget", [asdict(LIMITS), drawn], [[place] for place in ahead.tolist()]))
+    assert np.linalg.norm(held - ahead, axis=1)[kept].max() < 0.2  # the steps between the distances tried
+
+
 def test_an_orbit_stays_above_the_lowest_elevation_and_the_ground(drawn: dict[str, Any]) -> None:
     ground = drawn["ground"]
     cases = [[ground + height, distance] for height in (0, 0.2, 2) for distance in (0.5, 3, 9)]

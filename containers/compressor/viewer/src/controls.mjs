@@ -1,7 +1,7 @@
 // Keeps orbits and flights within limits. The limits apply to targets before these are smoothed, and to steps before they
 // are taken: nothing is pushed back afterwards, so nothing jitters.
 import { OrbitController, Vec2 } from 'playcanvas';
-import { heldStep, heldTarget, lowestElevation } from './limits.mjs';
+import { heldStep, heldTarget, lowestElevation, orbitDistance } from './limits.mjs';
 
 const LOOKING_UP = 15; // degrees by which a flight may look higher than an orbit: the picture's upper half
 
@@ -53,6 +53,8 @@ export class LimitedOrbitController extends OrbitController {
 function hold(position) {
     position.set(...heldTarget(limits, surroundings, [position.x, position.y, position.z]));
 }
+
+export const distanceAhead = (position, forward, depth) => orbitDistance(limits, surroundings, position, forward, depth);
 
 // Called by the viewer's FlyController (build.mjs) with the step that it is about to take; shortens the step in place.
 export function holdStep(position, step) {

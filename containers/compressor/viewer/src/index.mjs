@@ -1,7 +1,7 @@
 // The bundle that the page uses: the viewer, kept within limits, with ground and sky behind the splat.
 import { createViewer as createStockViewer } from '@playcanvas/supersplat-viewer/viewer';
 import { drawSurroundings } from './background.mjs';
-import { interruptIntoOrbit, keepWithin } from './controls.mjs';
+import { distanceAhead, interruptIntoOrbit, keepWithin } from './controls.mjs';
 import { keepStill, Measuring } from './measure/tools.mjs';
 import { loadByLinks } from './parts.mjs';
 
@@ -21,4 +21,4 @@ export async function createViewer({ limits, surroundings, linkOf, ...options })
 }
 
 // The measuring tools of the page's panel; the splat is read when they are first opened.
-export const measureWith = (options) => new Measuring({ ...options, script: MEASURING_WORKER });
+export const measureWith = (options) => new Measuring({ ...options, distanceAhead, script: MEASURING_WORKER });

@@ -49,6 +49,19 @@ export function heldTarget(limits, surroundings, [x, y, z]) {
     return [heldX, held, heldZ];
 }
 
+// How far ahead of a camera the target of an orbit lies that keeps the camera where it is: `depth`, that of the surface
+// ahead, if there is one and the limits leave it there, otherwise where they move the target least.
+export function orbitDistance(limits, surroundings, position, forward, depth) {
+    const { nearest, farthest } = limits;
+    const moved = (distance) => {
+        const target = position.map((value, i) => value + distance * forward[i]);
+        return Math.hypot(...heldTarget(limits, surroundings, target).map((value, i) => value - target[i]));
+    };
+    const tried = Array.from({ length: 101 }, (_, i) => farthest * (nearest / farthest) ** (i / 100));
+    const first = depth >= nearest && depth <= farthest ? [depth] : [];
+    return [...first, ...tried].reduce((best, distance) => (moved(distance) < moved(best) - 1e-6 ? distance : best));
+}
+
 // The lowest elevation, in degrees, that an orbit at this distance around a target at this height may have.
 export function lowestElevation(limits, surroundings, height, distance) {
     if (limits.lowest === null) {

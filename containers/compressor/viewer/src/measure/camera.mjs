@@ -61,12 +61,11 @@ export class SplatCamera {
         return -Math.atan2(level[0], level[1]) * 180 / Math.PI;
     }
 
-    // The camera's pose in the format of the viewer's settings.
-    pose(distance) {
+    // The camera's pose in the format of the viewer's settings; `distanceOf(position, forward)`: how far away its target is.
+    pose(distanceOf) {
         const { entity, fov } = this.component;
-        const position = entity.getPosition();
-        const { forward } = entity;
-        const target = ['x', 'y', 'z'].map((axis) => position[axis] + distance * forward[axis]);
-        return { position: [position.x, position.y, position.z], target, fov };
+        const [position, forward] = [entity.getPosition(), entity.forward].map(({ x, y, z }) => [x, y, z]);
+        const distance = distanceOf(position, forward);
+        return { position, target: position.map((value, i) => value + distance * forward[i]), fov };
     }
 }

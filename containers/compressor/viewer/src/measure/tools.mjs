@@ -28,10 +28,11 @@ export function keepStill(viewer) {
 }
 
 // `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or a streamed scene's manifest and loader
-// (streamed.mjs); `supported(point)`, in the viewer's coordinates: whether photos saw a place.
+// (streamed.mjs); in the viewer's coordinates, `supported(point)`: whether photos saw a place, and `distanceAhead(position,
+// forward, depth)`: how far ahead the target of an orbit lies (controls.mjs).
 export class Measuring {
-    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, thumbnails, title, supported }) {
-        Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, thumbnails, title, supported, distanceAhead }) {
+        Object.assign(this, { viewer, panel, overlay, rotation, title, supported, distanceAhead });
         this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
         this.splat = source instanceof Blob ? new PickedSplat(source, script)
@@ -83,10 +84,10 @@ export class Measuring {
         this.part('take').onclick = () => this.take(0.5, 0.5);
         this.part('undo').onclick = () => this.undo();
         this.part('clear').onclick = () => { this.picks = []; this.show(); };
-        this.part('keep').onclick = () => this.keepView();
+        this.part('keep').onclick = () => this.keepView().catch((error) => this.fail(error));
         this.part('note').onsubmit = (event) => {
             event.preventDefault();
-            this.pin();
+            this.pin().catch((error) => this.fail(error));
         };
         // the viewer listens for keys on the whole window
         this.part('text').onfocus = () => { this.viewer.state.inputEnabled = false; };
@@ -252,22 +253,27 @@ export class Measuring {
     }
 
     // Pins the note to the picked point.
-    pin() {
+    async pin() {
         const [pick] = this.picks;
         const text = this.part('text').value.trim();
         if (pick && text) {
-            this.views.add({ name: text, note: true, pose: this.camera.pose(pick.depth), kind: 'point', picks: [pick] });
             this.part('text').value = '';
+            this.views.add({ name: text, note: true, pose: await this.pose(), kind: 'point', picks: [pick] });
             this.listViews();
             this.show();
         }
     }
 
-    keepView() {
-        const distance = this.picks.at(-1)?.depth ?? 10;
-        const taken = new Date().toLocaleString();
-        this.views.add({ name: taken, pose: this.camera.pose(distance), kind: this.kind, picks: this.picks });
+    async keepView() {
+        const { kind, picks } = this;
+        this.views.add({ name: new Date().toLocaleString(), pose: await this.pose(), kind, picks });
         this.listViews();
+    }
+
+    // The camera's pose, with the surface in the middle of the picture as its target: an orbit about it keeps the camera there.
+    async pose() {
+        const ahead = await this.at(0.5, 0.5, false);
+        return this.camera.pose((position, forward) => this.distanceAhead(position, forward, ahead?.depth));
     }
 
     listViews() {
