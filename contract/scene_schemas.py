@@ -19,6 +19,7 @@ _AXES: Schema = {
     "minItems": 3,
     "maxItems": 3,
 }
+GPS, CONTROL_POINTS = "GPS", "control points"  # what places a scene on Earth
 
 
 def photos() -> Schema:
@@ -92,7 +93,7 @@ def georeference() -> Schema:
                 "outliers": listed(STRING),
                 "up": {"type": "string", "description": "What levelled the scene"},
                 "reason": nullable(STRING),
-                "source": {"enum": ["GPS", "control points", None]},
+                "source": {"enum": [GPS, CONTROL_POINTS, None]},
                 "control_points": listed(point),
                 "projected": nullable(projected),
                 "heights": nullable(heights),

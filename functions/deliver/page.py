@@ -152,10 +152,19 @@ def _camera_map(report: Report, cameras: bytes | None) -> str:
     if place is None:
         note = "<p>The photos carry no usable GPS: the map has no scale, and its top is not necessarily north.</p>"
     else:
-        rms = "" if place.rms_metres is None else f" Average GPS error of the cameras: {place.rms_metres:.2f} m (RMS)."
-        height = "" if place.altitude is None else f", {place.altitude:.1f} m above sea level"
+        of = "Residual of the control points" if place.by_control_points else "Average GPS error of the cameras"
+        rms = "" if place.rms_metres is None else f" {of}: {place.rms_metres:.2f} m (RMS)."
+        height = "" if place.altitude is None else f", {_height(place.altitude, place)}"
         note = f"<p>North is up. Coordinates are in metres from {_position(place)}{height}.{rms}</p>"
     return _section("Camera positions", note + _image(cameras, "png", "Cameras and points from above", "map"))
+
+
+def _height(metres: float, place: Georeference) -> str:
+    """The height above what it was measured from: GPS in photos counts from sea level, a survey from its own datum."""
+    if not place.by_control_points:
+        return f"{metres:.1f} m above sea level"
+    datum = f" (height datum: {escape(place.datum)})" if place.datum else ""
+    return f"height {metres:.1f} m{datum}"
 
 
 def _position(place: Georeference) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
+from contract.scene_schemas import CONTROL_POINTS
 from contract.shots import Kind
 from contract.stages import Stage
 from contract.warning_codes import WARNINGS, WarningCode
@@ -90,9 +91,11 @@ class DeliveredFile(Camel):
 
 
 class Georeference(Camel):
-    """Where on Earth the scene's origin is, and the RMS distance between the photos' GPS and the model.
+    """Where on Earth the scene's origin is, and the RMS distance between its `source` (the photos' GPS or control
+    points) and the model.
 
-    `altitude` is None if the photos have none or contradict each other. `system`: the name of the map projection.
+    `altitude` is None if the photos have none or contradict each other; `datum`: what it is above. `system`: the name
+    of the map projection.
     """
 
     latitude: float
@@ -100,6 +103,12 @@ class Georeference(Camel):
     altitude: float | None
     rms_metres: float | None
     system: str | None = None
+    source: str | None = None
+    datum: str | None = None
+
+    @property
+    def by_control_points(self) -> bool:
+        return self.source == CONTROL_POINTS
 
     @property
     def place(self) -> dict[str, Any]:
@@ -244,7 +253,15 @@ def _remarks(job: Job) -> list[StageWarning]:
 
 def _georeference(given: dict[str, Any]) -> Georeference | None:
     origin, projected = given.get("origin"), given.get("projected") or {}
-    return Georeference(**origin, rms_metres=given.get("rms_metres"), system=projected.get("name")) if origin else None
+    if not origin:
+        return None
+    return Georeference(
+        **origin,
+        rms_metres=given.get("rms_metres"),
+        system=projected.get("name"),
+        source=given.get("source"),
+        datum=(given.get("heights") or {}).get("datum"),
+    )
 
 
 def _compressed(scored: float | None, before: float | None, after: float | None) -> float | None:

@@ -143,10 +143,10 @@ def _linked(lead: str, item: JobItem, links: MailLinks) -> Letter:
     An owner known only by an address may have no account for that page, so the delivered files come first.
     """
     if item.owner is None or item.owner.startswith(BY_EMAIL):
-        note = f"These links expire in {links.hours} hours. The scene’s page always has new ones."
+        note = f"These links expire in {_hours(links)}. The scene’s page always has new ones."
         return Letter(lead, {**links.delivered, "The scene’s page": links.job}, note=note)
     delivered = {WITHOUT_ACCOUNT if label == OPEN else label: url for label, url in links.delivered.items()}
-    note = f"“{OPEN}” always works; the other links expire in {links.hours} hours."
+    note = f"“{OPEN}” always works; the other links expire in {_hours(links)}."
     return Letter(lead, {OPEN: links.job}, delivered, note=note)
 
 
@@ -231,8 +231,12 @@ def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "bytes" in metrics:
         figures.append(("Size", f"{metrics['bytes'] / 1e6:.1f} MB"))
     if "seconds" in metrics:
-        figures.append(("Processing time", _duration(sum(metrics["seconds"].values()))))
+        figures.append(("Machine time", _duration(sum(metrics["seconds"].values()))))
     return figures
+
+
+def _hours(links: MailLinks) -> str:
+    return "1 hour" if links.hours == 1 else f"{links.hours} hours"
 
 
 def _duration(seconds: float) -> str:

@@ -336,7 +336,7 @@ export function lostInWords(error, times, since) {
 
 export function figures({ metrics }) {
     const found = [];
-    if (metrics.step <= metrics.steps) { // the last steps, on all photos, come on top
+    if (metrics.step) {
         found.push(`step ${metrics.step.toLocaleString('en')} of ${metrics.steps.toLocaleString('en')}`);
     }
     if (metrics.gaussians) {

@@ -151,11 +151,16 @@ class TrainingRun:
             return
         fitted = {name: np.array(gain) for name, gain in self.score().gains.items()}
         self.trainer.even({**self._gains, **fitted})
-        extra = math.ceil(FINISH_SHARE * self.trained_steps)
-        self.trainer.finish(self.trained_steps + extra, self._after_finishing_step)
+        self.trainer.finish(self._all_steps, self._after_finishing_step)
         self._writer.finish()
         if not self.trainer.splats.finite():
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {self.trainer.step}")
+
+    @property
+    def _all_steps(self) -> int:
+        """The number of steps of the whole run, including those on all photos at its end."""
+        trained = self.trainer.budget.steps if self.trained_steps is None else self.trained_steps
+        return trained + (math.ceil(FINISH_SHARE * trained) if self.trainer.held_out else 0)
 
     def _after_step(self, progress: Progress) -> bool:
         budget = self.trainer.budget
@@ -226,7 +231,7 @@ class TrainingRun:
     def _report(self, share: float, doing: str, progress: Progress | None = None) -> None:
         figures: dict[str, Any] = {}
         if progress is not None:
-            figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
+            figures = {"step": progress.step, "steps": self._all_steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
             # each event carries the complete curve, so that a page that is opened late or reloaded gets all of it
             shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]

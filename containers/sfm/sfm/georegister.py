@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.scene_schemas import CONTROL_POINTS, GPS
 from geo.projected import Projected
 from sfm.control import ControlFit, Residual
 from sfm.geodesy import LocalFrame
@@ -173,7 +174,7 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
         vertical_rms_metres=vertical_rms,
         outliers=[photos[located[i]].name for i in np.flatnonzero(~fit.inliers)],
         up_source=up.source,
-        source="GPS",
+        source=GPS,
     )
 
 
@@ -189,7 +190,7 @@ def by_control_points(fit: ControlFit, points: Vector) -> Georegistration:
         altitude_known=True,
         rms_metres=fit.rms_metres,
         up_source="control points",
-        source="control points",
+        source=CONTROL_POINTS,
         control_points=tuple(replace(p, place=(*p.place[:2], p.place[2] - ground)) for p in fit.residuals),
     )
 

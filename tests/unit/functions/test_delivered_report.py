@@ -21,6 +21,7 @@ from tests.support.deliveries import (
     OVERLAP,
     PAGE,
     PHOTOS,
+    PLACE,
     REPORT,
     VIEW,
     after,
@@ -95,6 +96,8 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
             "longitude": 8.5,
             "altitude": 410.0,
             "rmsMetres": 0.35,
+            "source": None,
+            "datum": None,
             "system": "WGS 84 / UTM zone 32N",
         },
         "gpsRmsMetres": 0.35,
@@ -180,6 +183,24 @@ def test_a_scene_whose_photos_know_no_altitude_is_delivered(cloud: Cloud) -> Non
     assert cloud.get_json(REPORT)["georeference"]["altitude"] is None
     answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
     assert "47.100000° N, 8.500000° E." in answer["Body"].read().decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "datum", "height", "error"),
+    [
+        ("GPS", "sea level", "410.0 m above sea level", "Average GPS error of the cameras: 0.35 m"),
+        ("control points", "the ellipsoid", "height 410.0 m (height datum: the ellipsoid)", "Residual of the control points: 0.35 m"),
+    ],
+)  # fmt: skip
+def test_a_report_says_what_placed_the_scene(cloud: Cloud, source: str, datum: str, height: str, error: str) -> None:
+    event = with_pictures(cloud)
+    place = {**PLACE, "source": source, "heights": {"datum": datum, "epsg": None}}
+    cloud.put(f"{output_of(Stage.SFM)}/georeference.json", json.dumps(place).encode())
+    invoke("deliver", event)
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    assert height in page
+    assert error in page
+    assert ("GPS error" in page) == (source == "GPS")
 
 
 def test_no_address_goes_into_a_report_that_is_passed_on(cloud: Cloud) -> None:

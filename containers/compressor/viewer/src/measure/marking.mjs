@@ -21,12 +21,12 @@ export class PhotoList {
         this.part = (name) => section.querySelector(`[data-part="${name}"]`);
         this.part('files').onchange = ({ target }) => this.open([...target.files]).catch((error) => this.say(error.message));
         this.part('own').hidden = record.lens === null;
-        this.pick = null;
+        this.pick = this.met = null; // the point shown, and the one in which marks met
     }
 
-    // Shows the photos of a pick, or nothing if it is null. A point that came from marks changes nothing.
+    // Shows the photos of a pick, or nothing if it is null. The point in which marks meet leaves them where they are.
     show(pick) {
-        if (pick === this.pick || pick?.marks) {
+        if (pick === this.pick || (pick !== null && pick === this.met)) {
             return;
         }
         this.pick = pick;
@@ -47,7 +47,8 @@ export class PhotoList {
     }
 
     async list(pick) {
-        const framed = framing(this.record, pick.point).slice(0, MAX_LOOKED_AT);
+        const all = framing(this.record, pick.point);
+        const framed = all.slice(0, MAX_LOOKED_AT);
         const rays = framed.map(({ centre, distance }) => ({
             origin: centre, direction: unit(minus(pick.point, centre)), depth: distance - MARGIN * pick.along
         }));
@@ -57,7 +58,8 @@ export class PhotoList {
         }
         const seen = framed.map((photo, i) => ({ ...photo, sure: reached[i] })).filter(({ sure }) => sure !== false);
         const more = seen.length > MAX_LISTED ? `; the ${MAX_LISTED} that show it largest` : '';
-        this.say(seen.length ? `Seen in ${seen.length} photo${seen.length > 1 ? 's' : ''}${more}:` : 'No photo sees it');
+        const least = all.length > framed.length ? 'at least ' : '';
+        this.say(seen.length ? `Seen in ${least}${seen.length} photo${seen.length > 1 ? 's' : ''}${more}:` : 'No photo sees it');
         this.part('photo-list').replaceChildren(...seen.slice(0, MAX_LISTED).map((photo) => this.item(photo)));
     }
 
@@ -184,7 +186,8 @@ export class PhotoList {
         const rays = [...this.marks.values()];
         const found = rays.length > 1 ? meeting(rays) : null;
         if (found) {
-            this.onMeeting({ ...found, off: Math.hypot(...minus(found.point, this.pick.point)) });
+            this.met = { ...found, off: Math.hypot(...minus(found.point, this.pick.point)) };
+            this.onMeeting(this.met);
         }
     }
 }
