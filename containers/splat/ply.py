@@ -20,7 +20,7 @@ from contract.ply import MAX_HEADER_BYTES, gaussian_fault, header_bytes, header_
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of, opacity_of
 from splat.packed_ply import is_packed, unpacked
-from splat.stored import Marks, StoredSplat, marks_in, offset_of
+from splat.stored import NOWHERE, Marks, StoredSplat, marks_in, offset_of
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -66,11 +66,12 @@ def read_ply(path: Path) -> Gaussians:
     return read_stored_ply(path).gaussians
 
 
-def read_stored_ply(path: Path) -> StoredSplat:
+def read_stored_ply(path: Path, *, centre: bool = True) -> StoredSplat:
     """Read a splat of any degree, with or without normals, ASCII or binary, and the marks in its comments.
 
     Values are not checked: some tools write rows that are not finite (see splat.gaussians.sound). Positions far from
-    the origin are centred, and this offset is added to that of the marks.
+    the origin are centred, and this offset is added to that of the marks, unless `centre` is False: parts of one scene
+    keep the coordinates that they have in common.
 
     Raises InvalidSplatError if the file is not a PLY, is truncated, lacks a property or holds no Gaussian.
     """
@@ -109,7 +110,7 @@ def read_stored_ply(path: Path) -> StoredSplat:
         names = tuple(f"f_rest_{channel * higher + i}" for channel in range(3) for i in range(read))
         rest = columns(names).reshape(len(vertices), 3, read)
     positions = columns(_POSITION, np.float64).astype(np.float64)
-    offset = offset_of(positions)
+    offset = offset_of(positions) if centre else NOWHERE
     marks = _marks(data)
     x, y, z = (own + more for own, more in zip(marks.offset, offset, strict=True))
     scales = columns(_SCALE[:2] if surfels else _SCALE)

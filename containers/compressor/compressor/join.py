@@ -23,7 +23,7 @@ from geo.boxes import along_axes, box_shares, hull_share
 from splat.errors import InvalidSplatError
 from splat.fading import with_shares
 from splat.gaussians import Gaussians, joined, sound
-from splat.joined_ply import join_plys
+from splat.joined_ply import join_plys, vertices_of
 from splat.ply import read_stored_ply, write_ply
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
@@ -76,7 +76,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         count = join_plys(parts, whole)
         if count > MAX_HELD:
             whole = whole.rename(target / _WHOLE)
-            left = _write_reduced(parts, -(-count // REDUCED), target / _SPLAT)
+            left = _write_reduced(parts, target / _SPLAT)
             facts = f"{left:,} of {count:,} Gaussians; the streamed scene has all of them"
             warnings.append(Warning(WarningCode.SCENE_REDUCED, facts))
         else:
@@ -97,14 +97,22 @@ def join_blocks(folder: Path, target: Path) -> Joined:
     return Joined(whole, parts, warnings)
 
 
-def _write_reduced(parts: Sequence[Path], group: int, target: Path) -> int:
-    """Write the splats of `parts` with one Gaussian for each `group` neighbours of similar colour; returns their
+def _group(around: int, blocks: Sequence[int]) -> int:
+    """How many neighbours become one Gaussian, so that no more than REDUCED are left of `blocks` with so many each,
+    beside the `around` that stay as they are; the last group of a slice may be smaller."""
+    slices = sum(-(-count // _SLICE) for count in blocks)
+    return -(-sum(blocks) // max(1, REDUCED - around - slices))
+
+
+def _write_reduced(parts: Sequence[Path], target: Path) -> int:
+    """Write the splats of `parts` with one Gaussian for each group of neighbours of similar colour; returns their
     number.
     """
     around, *blocks = parts
+    group = _group(vertices_of(around), [vertices_of(path) for path in blocks])
     reduced = [around]
     for number, path in enumerate(blocks):
-        stored = read_stored_ply(path)
+        stored = read_stored_ply(path, centre=False)
         arranged = arrange(sound(stored.gaussians)[0])
         pieces = [
             _merged(arranged.select(np.arange(start, min(start + _SLICE, len(arranged)))), group)
@@ -124,7 +132,7 @@ def _merged(gaussians: Gaussians, group: int) -> Gaussians:
 
 def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target: Path) -> None:
     """Write the part of the coarse model that belongs to no block: beyond the hull, and in place of missing blocks."""
-    stored = read_stored_ply(coarse)
+    stored = read_stored_ply(coarse, centre=False)
     places = along_axes(plan, stored.gaussians.means + np.array(stored.marks.offset))
     owned = hull_share(plan, places) * box_shares(plan, places)[list(present)].sum(axis=0)
     write_ply(target, with_shares(stored.gaussians, 1 - owned), stored.marks)

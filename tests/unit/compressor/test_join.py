@@ -14,7 +14,7 @@ import pytest
 from plyfile import PlyData
 
 from compressor import join
-from compressor.deliver.parts import write_parts
+from compressor.deliver.parts import _part_of, write_parts
 from compressor.deliver.surroundings import default_surroundings
 from compressor.encode.encoder import Coarseness
 from compressor.framing import frame_scene
@@ -244,6 +244,23 @@ def test_a_scene_too_large_to_be_held_is_reduced_and_kept_whole_beside(
     assert sorted(path.name for path in (tmp_path / "scratch" / "joined").glob("*.ply")) == [
         "around.ply", "scene.ply", "whole.ply",
     ]  # fmt: skip
+
+
+def test_blocks_far_from_the_origin_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = flight(tmp_path / "model", 4, 1_000)
+    for path in folder.glob("**/scene.ply"):
+        stored = read_stored_ply(path)
+        away = np.array([5_000.0, 0, 0], np.float32)
+        write_ply(path, replace(stored.gaussians, means=stored.gaussians.means + away), stored.marks)
+    monkeypatch.setattr(join, "MAX_HELD", 3_000)
+    monkeypatch.setattr(join, "REDUCED", 2_000)
+    source = read_source(folder, tmp_path / "scratch")
+    places = source.gaussians.means[:, 0] + source.marks.offset[0]
+    assert len(places) <= 2_000
+    around = vertices_of(source.parts[0])
+    assert np.quantile(places[around:], [0.01, 0.99]) == pytest.approx([5_000.0, 5_004.0], abs=0.2)
+    parts = [_part_of(path, source.marks).means[:, 0] + source.marks.offset[0] for path in source.parts[1:]]
+    assert [float(np.median(part)) for part in parts] == pytest.approx([5_000.5 + n for n in range(4)], abs=0.1)
 
 
 def test_memory_grows_with_the_largest_block_and_not_with_the_flight(

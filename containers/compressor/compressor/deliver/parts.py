@@ -6,6 +6,7 @@ Each block is measured, arranged and written separately, so memory grows with th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def write_parts(
     whole, parts = sum(sizes), list[Part]()
     layout = Layout.of(whole)
     for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
-        stored = read_stored_ply(path).gaussians if size else None
+        stored = _part_of(path, marks) if size else None
         if stored is None or not is_visible(stored):  # of the coarse model, only traces at seams may be left
             continue
         gaussians = arrange(visible(stored)[0])
@@ -68,6 +69,13 @@ def write_parts(
                 )
             )  # fmt: skip
     write_meta(folder, parts, thumbnails)
+
+
+def _part_of(path: Path, marks: Marks) -> Gaussians:
+    """The Gaussians of the PLY at `path` in the coordinates of the scene with these `marks`."""
+    stored = read_stored_ply(path, centre=False)
+    shift = np.subtract(stored.marks.offset, marks.offset)
+    return replace(stored.gaussians, means=(stored.gaussians.means + shift).astype(np.float32))
 
 
 def _share_of(progress: Callable[[float], None], done: int, parts: int) -> Callable[[float], None]:
