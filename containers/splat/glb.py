@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ _FLOAT, _UNSIGNED_BYTE, _ARRAY_BUFFER, _POINTS = 5126, 5121, 34962, 0
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
 EXTENSION = "KHR_gaussian_splatting"
 _MAX_BYTES = (1 << 32) - 1  # lengths have 32 bits
+_SPARE_BYTES = 1 << 16  # for everything but the attributes
 
 Values = NDArray[np.float32] | NDArray[np.uint8]
 
 
 def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, float, float]) -> None:
     """Write `gaussians` in their order; the file appears whole or not at all.
+
+    Of more than 17 million Gaussians, the highest degrees of the harmonics are left out: lengths in a GLB have 32 bits.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, fl
 
     Raises ValueError for more Gaussians than the format can hold.
     """
+    while gaussians.sh_degree and _size_of(gaussians) > _MAX_BYTES - _SPARE_BYTES:
+        gaussians = replace(gaussians, shN=gaussians.shN[:, : gaussians.sh_degree**2 - 1])
     names, accessors, views, offset = [], [], [], 0
     for number, (name, values) in enumerate(_attributes(gaussians)):
         names.append(name)
@@ -56,6 +62,11 @@ def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, fl
     }
     # one at a time: all at once would be a second copy of the splat in memory
     write_container(path, document, (values.tobytes() for _, values in _attributes(gaussians)), offset)
+
+
+def _size_of(gaussians: Gaussians) -> int:
+    """The bytes of all attributes."""
+    return len(gaussians) * sum(values.nbytes for _, values in _attributes(gaussians.select(np.arange(1))))
 
 
 def placeholders(gaussians: Gaussians) -> tuple[list[str], list[dict[str, Any]]]:

@@ -68,6 +68,16 @@ def test_a_grey_of_half_is_darker_in_linear_light(tmp_path: Path) -> None:
     assert read_glb((tmp_path / "scene.glb").read_bytes())[1]["COLOR_0"][0, :3] == pytest.approx([0.214] * 3, abs=2e-3)
 
 
+@pytest.mark.parametrize(("room", "degree"), [(50 * 240, 3), (50 * 240 - 1, 2), (50 * 156 - 1, 1), (50 * 96 - 1, 0)])
+def test_of_too_many_gaussians_the_highest_harmonics_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, degree: int
+) -> None:
+    monkeypatch.setattr(glb, "_MAX_BYTES", room + glb._SPARE_BYTES)
+    write_glb(tmp_path / "scene.glb", splat_of(50, 3), UPRIGHT)
+    names = read_glb((tmp_path / "scene.glb").read_bytes())[1]
+    assert max(int(name.partition("SH_DEGREE_")[2][0]) for name in names if "SH_DEGREE_" in name) == degree
+
+
 def test_more_than_four_gigabytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glb, "_MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="4 GB"):
