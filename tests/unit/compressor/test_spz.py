@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import FixedPoint, fractional_bits
+from compressor.deliver.spz import FixedPoint, fractional_bits, strays
 from compressor.formats.reading import read_splat
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
 from splat.stored import Marks
@@ -112,6 +112,23 @@ def test_positions_use_the_bits_that_the_scene_leaves(extent: float) -> None:
     bits = fractional_bits(np.array([[extent, -extent / 2, 0]], dtype=np.float32))
     assert extent * 2**bits < 2**23 or bits == 0
     assert bits == 12 or extent * 2 ** (bits + 1) * 2 >= 2**23
+
+
+@pytest.mark.parametrize("far", [1e5, 1e7])
+def test_one_stray_does_not_make_all_other_positions_coarse(tmp_path: Path, make_splat: MakeSplat, far: float) -> None:
+    splat = make_splat(2000, 0)
+    splat.means[7] = [far, 0, 0]
+    FixedPoint.of(splat, antialiased=False).write(tmp_path / "scene.spz")
+    found = read_splat(tmp_path / "scene.spz").gaussians
+    others = np.delete(splat.means, 7, axis=0)
+    assert len(found) == 1999
+    assert np.abs(found.means - others).max() <= 0.5 / 4096 + 1e-6
+
+
+def test_a_far_horizon_is_kept() -> None:
+    means = np.random.default_rng(0).normal(0, 30, (2000, 3)).astype(np.float32)
+    means[:20] *= 100
+    assert not strays(means).any()
 
 
 def test_a_failed_write_leaves_nothing_that_looks_whole(tmp_path: Path, make_splat: MakeSplat) -> None:

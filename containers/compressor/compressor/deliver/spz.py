@@ -37,6 +37,8 @@ _HEADER_BYTES = 32  # of version 4
 _LEVEL = 12  # of Zstandard: higher levels save less than 1 %
 _POSITION_BITS = 24
 _MAX_FRACTIONAL_BITS = 12
+_STRAYS = 1000  # of so many Gaussians one may be left out
+_MIN_STEPS = 1 << 13
 _FIRST_BAND = 3  # coefficients, kept in 5 bits; the others in 4
 _FIRST_BUCKET, _OTHER_BUCKET = 8, 16
 
@@ -55,7 +57,8 @@ class FixedPoint:
 
     @classmethod
     def of(cls, gaussians: Gaussians, *, antialiased: bool) -> FixedPoint:
-        """Convert `gaussians`, in their order."""
+        """Convert `gaussians`, in their order, without those of `strays`."""
+        gaussians = gaussians.select(~strays(gaussians.means))
         bits = fractional_bits(gaussians.means)
         parts = (
             _positions(gaussians.means, bits),
@@ -92,6 +95,16 @@ class FixedPoint:
         """The 16 bytes that both versions begin with."""
         flags = ANTIALIASED if self.antialiased else 0
         return HEADER.pack(MAGIC, version, self.count, self.degree, self.bits, flags, streams)
+
+
+def strays(means: Float32) -> NDArray[np.bool_]:
+    """(N,) the Gaussians, at most one in a thousand, that are so far out that bits for them would leave fewer than 13
+    for the positions of all others."""
+    reach = np.abs(means).max(axis=1)
+    kept = len(reach) - 1 - len(reach) // _STRAYS
+    near = float(np.partition(reach, kept)[kept])
+    needed = np.clip(np.ceil(np.log2(_MIN_STEPS / max(near, 1.0))), 0, _MAX_FRACTIONAL_BITS)
+    return np.asarray((reach > near) & (reach >= 2.0 ** (_POSITION_BITS - 1 - needed)))
 
 
 def fractional_bits(means: Float32) -> int:
