@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from compressor.deliver.spz import FixedPoint
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
+from compressor.formats.dot_splat import read_dot_splat
 from compressor.formats.reading import read_splat
-from compressor.sog.container import pack_files, zip_files
+from compressor.sog.container import pack_files, unpack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.source import read_source
 from splat.errors import InvalidSplatError
@@ -169,6 +170,30 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path) -> None
     (tmp_path / "a.spz").write_bytes(gzip.compress(bomb))
     with pytest.raises(InvalidSplatError, match="4000000000 points"):
         read_splat(tmp_path / "a.spz")
+
+
+def test_more_gaussians_than_are_compressed_are_refused_by_their_number(tmp_path: Path, make_splat: MakeSplat) -> None:
+    many = 20_000_001
+    with (tmp_path / "a.splat").open("wb") as file:
+        file.truncate(many * 32)
+    with pytest.raises(InvalidSplatError, match="20000001 Gaussians of at most 20000000"):
+        read_dot_splat(tmp_path / "a.splat")
+    arranged, even = arrange(make_splat(80, 0)), even_sensitivity(80)
+    files = pack_files(quantise(arranged, even, Coarseness(), quantise_harmonics(arranged, even, 32)))
+    files["meta.json"] = json.dumps({**json.loads(files["meta.json"]), "count": many}).encode()
+    with pytest.raises(ValueError, match="count 20000001, at most 20000000"):
+        unpack_files(files)
+
+
+def test_the_fourth_degree_of_an_spz_is_left_out(tmp_path: Path) -> None:
+    count = 10
+    coefficients = np.random.default_rng(0).integers(0, 256, (count, 24, 3), np.uint8)
+    body = struct.pack("<4sIIBBBB", b"NGSP", 3, count, 4, 12, 0, 0) + bytes(count * 9) + b"\xff" * count
+    body += bytes([128] * 3 * count) + bytes([100] * 3 * count) + struct.pack("<I", 3 << 30) * count
+    (tmp_path / "a.spz").write_bytes(gzip.compress(body + coefficients.tobytes()))
+    found = read_splat(tmp_path / "a.spz")
+    assert found.dropped_degrees
+    np.testing.assert_allclose(found.gaussians.shN, coefficients[:, :15] / 128 - 1, atol=1e-6)
 
 
 def test_a_stream_that_would_unpack_to_more_than_its_points_is_refused(tmp_path: Path, make_splat: MakeSplat) -> None:

@@ -49,6 +49,17 @@ def test_a_larger_palette_is_nearer_past_the_flat_search_too() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
+def test_a_palette_of_mostly_equal_vectors_labels_every_point() -> None:
+    """Then most cells of the index are empty, and a search among a few of them may find nothing."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        points = rng.normal(scale=0.1, size=(20_000, 45)).astype(np.float32)
+        points[rng.random(20_000) < 0.99] = 0
+        weights = np.exp(rng.normal(size=20_000)).astype(np.float32)
+        palette, labels = build_palette(points.__getitem__, weights, 4096, 1e-3)
+        assert 0 <= labels.min() <= labels.max() < len(palette)
+
+
 def test_weighty_points_get_the_vectors() -> None:
     points = np.random.default_rng(2).normal(size=(2000, 9)).astype(np.float32)
     weights = np.where(np.arange(2000) < 200, 100, 0.01).astype(np.float32)

@@ -189,7 +189,10 @@ def test_a_scene_whose_photos_know_no_altitude_is_delivered(cloud: Cloud) -> Non
     ("source", "datum", "height", "error"),
     [
         ("GPS", "sea level", "410.0 m above sea level", "Average GPS error of the cameras: 0.35 m"),
-        ("control points", "the ellipsoid", "height 410.0 m (height datum: the ellipsoid)", "Residual of the control points: 0.35 m"),
+        (
+            "control points", "the ellipsoid",
+            "height 410.0 m (height datum: the ellipsoid)", "Residual of the control points: 0.35 m",
+        ),
     ],
 )  # fmt: skip
 def test_a_report_says_what_placed_the_scene(cloud: Cloud, source: str, datum: str, height: str, error: str) -> None:

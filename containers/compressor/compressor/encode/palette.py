@@ -154,10 +154,10 @@ class _Choice:
 
     def _labels(self, points: Float32, mass: Float32) -> Indices:
         distances, found = self._index.search(points, self._near)
-        if self._near == 1:
+        # an index of -1 means that the probed cells have too few vectors
+        if self._near == 1 and (found >= 0).all():
             return np.asarray(found[:, 0], dtype=np.int64)
         rows = np.arange(len(points))
-        # an index of -1 means that the probed cells have too few vectors
         cost = mass[:, None] * np.where(found >= 0, distances, np.inf) + self._label_costs[found]
         place = cost.argmin(axis=1)
         labels, least = found[rows, place], cost[rows, place]

@@ -34,9 +34,11 @@ def looks_like_splat(path: Path) -> bool:
 
 
 def read_dot_splat(path: Path) -> StoredSplat:
-    """Read a .splat. Raises InvalidSplatError unless the file consists of whole rows, at least one."""
+    """Read a .splat. Raises InvalidSplatError unless the file consists of whole rows, at least one and not too many."""
     size = path.stat().st_size
-    if size == 0 or size % _ROW.itemsize or size > MAX_GAUSSIANS * _ROW.itemsize:
+    if size > MAX_GAUSSIANS * _ROW.itemsize:
+        raise InvalidSplatError(f"{path.name} has {size // _ROW.itemsize} Gaussians of at most {MAX_GAUSSIANS}")
+    if size == 0 or size % _ROW.itemsize:
         raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are not a whole number of Gaussians")
     rows = np.fromfile(path, _ROW)
     shades = rows["colours"].astype(np.float64) / 255

@@ -34,6 +34,7 @@ HARMONIC_STEPS = 128
 ROTATION_STEPS = 511  # steps from 0 to √½
 ENTRY = struct.Struct("<QQ")  # an entry of version 4's table: packed and unpacked bytes
 _UP = (0.0, 1.0, 0.0)
+_MAX_DEGREE = 4  # that the format allows; three are read
 _ROTATION_BYTES = {2: 3, 3: 4, 4: 4}
 
 Bytes = NDArray[np.uint8]
@@ -49,7 +50,7 @@ def read_spz(path: Path) -> StoredSplat:
             _check(version, count, degree, bits)
             if packed != (version < 4):
                 raise ValueError(f"version {version} has another compression")
-            sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * HIGHER_COEFFICIENTS[degree])
+            sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * _coefficients(degree))
             lengths = [count * size for size in sizes]
             bodies = map(stream.read, lengths) if packed else _unpacked(cast(BinaryIO, stream), lengths, streams)
             parts = [_part(body, count, size) for body, size in zip(bodies, sizes, strict=True)]
@@ -64,15 +65,21 @@ def read_spz(path: Path) -> StoredSplat:
         scales=(scales / SCALE_STEPS - SCALE_OFFSET).astype(np.float32),
         opacities=logits.astype(np.float32),
         sh0=((colours / 255 - 0.5) / COLOUR_SCALE).astype(np.float32),
-        shN=((harmonics / HARMONIC_STEPS - 1).astype(np.float32)).reshape(count, -1, 3),
+        shN=(harmonics[:, : 3 * HIGHER_COEFFICIENTS[-1]] / HARMONIC_STEPS - 1).astype(np.float32).reshape(count, -1, 3),
     )
-    return StoredSplat(gaussians, Marks(antialiased=bool(flags & ANTIALIASED), up=_UP))
+    marks = Marks(antialiased=bool(flags & ANTIALIASED), up=_UP)
+    return StoredSplat(gaussians, marks, dropped_degrees=_coefficients(degree) > HIGHER_COEFFICIENTS[-1])
+
+
+def _coefficients(degree: int) -> int:
+    """Spherical harmonics above degree 0."""
+    return (degree + 1) ** 2 - 1
 
 
 def _check(version: int, count: int, degree: int, bits: int) -> None:
     if version not in _ROTATION_BYTES:
         raise ValueError(f"version {version}, not one of {', '.join(map(str, _ROTATION_BYTES))}")
-    if not 1 <= count <= MAX_GAUSSIANS or degree >= len(HIGHER_COEFFICIENTS) or bits > 23:
+    if not 1 <= count <= MAX_GAUSSIANS or degree > _MAX_DEGREE or bits > 23:
         raise ValueError(f"{count} points of degree {degree} with {bits} fractional bits")
 
 

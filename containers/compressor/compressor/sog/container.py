@@ -16,6 +16,7 @@ from compressor.sog import images
 from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Float64, Palette, UInt8
 from compressor.sog.decoder import dequantise
 from compressor.sog.webp import decode_webp, encode_webp
+from contract.ply import MAX_GAUSSIANS
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS
 from splat.stored import Marks, StoredSplat, unit
@@ -24,7 +25,6 @@ VERSION = 2
 META = "meta.json"
 _GENERATOR = "spaceport"
 _ANTIALIASED = "antialiased"
-_MAX_COUNT = 16383 * 16383  # the largest WebP image
 _MAX_META_BYTES = 1 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal content gives equal files
 
@@ -89,8 +89,8 @@ def unpack_files(files: dict[str, bytes]) -> Codes:
     if meta.get("version") != VERSION:
         raise ValueError(f"SOG version {meta.get('version')!r}")
     count = meta["count"]
-    if not isinstance(count, int) or not 1 <= count <= _MAX_COUNT:
-        raise ValueError(f"count {count!r}")
+    if not isinstance(count, int) or not 1 <= count <= MAX_GAUSSIANS:
+        raise ValueError(f"count {count!r}, at most {MAX_GAUSSIANS}")
 
     def pixels(name: str, channels: int) -> UInt8:
         return images.pixels_of(decode_webp(files[name]), count, channels)
