@@ -38,7 +38,7 @@ COARSE: Literal["coarse"] = "coarse"
 COARSE_CHANNEL = "coarse"
 COARSE_FILES = ("scene.ply", "surroundings.json", "result.json")
 """Of the coarse model, what a block reads: what is drawn behind it, and the photos' exposures."""
-JOINED_FILES = ("scene.ply", "dense.ply", "result.json")
+JOINED_FILES = ("scene.ply", "dense.ply", "views.json", "result.json")
 """Of a block, what the join reads."""
 BLOCK_VARIABLE, BLOCKS_VARIABLE = "BLOCK", "BLOCKS"
 

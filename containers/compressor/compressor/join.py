@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from contract.blocks import BLOCKS_FILE, COARSE, BlockPlan, block_folder
 from contract.ply import MAX_GAUSSIANS
 from contract.warning_codes import WarningCode
 from geo.boxes import along_axes, box_shares, hull_share
-from splat.errors import InvalidSplatError
+from splat.camera import read_views, write_views
+from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.fading import with_shares
 from splat.gaussians import Gaussians, joined, sound
 from splat.joined_ply import join_plys, vertices_of
@@ -28,7 +29,7 @@ from splat.ply import read_stored_ply, write_ply
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-_SPLAT, _POINTS, _RESULT = "scene.ply", "dense.ply", "result.json"
+_SPLAT, _POINTS, _VIEWS, _RESULT = "scene.ply", "dense.ply", "views.json", "result.json"
 _WHOLE, _AROUND = "whole.ply", "around.ply"
 MAX_HELD = MAX_GAUSSIANS
 """The most Gaussians of a scene that are held in memory at once, at 1.2 GB per million."""
@@ -72,6 +73,8 @@ def join_blocks(folder: Path, target: Path) -> Joined:
     around, whole, warnings = target / _AROUND, target / _SPLAT, list[Warning]()
     parts = (around, *(block / _SPLAT for block in blocks))
     try:
+        if (target / _VIEWS).is_file():
+            _enlarge_views(target / _VIEWS, [block / _VIEWS for block in blocks])
         _write_around(plan, [plan.blocks.index(block) for block in present], coarse / _SPLAT, around)
         count = join_plys(parts, whole)
         if count > MAX_HELD:
@@ -87,6 +90,8 @@ def join_blocks(folder: Path, target: Path) -> Joined:
             join_plys(points, target / _POINTS)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
+    except InvalidSceneError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     if (folder / _RESULT).is_file():  # the joint result of all trainings: seconds, exposures, scores
         shutil.copyfile(folder / _RESULT, target / _RESULT)
     missing = [str(block.id) for block in plan.blocks if block not in present]
@@ -95,6 +100,28 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model replaces them"
         warnings.append(Warning(WarningCode.BLOCK_MISSING, facts))
     return Joined(whole, parts, warnings)
+
+
+def _enlarge_views(views: Path, of_blocks: Sequence[Path]) -> None:
+    """Rewrite `views`, the coarse model's, with training photos as large as blocks saw them: the page takes the ground
+    sampling distance from them. Held-out photos keep the size of their pictures."""
+    coarse = {view.name: view for view in read_views(views)}
+    ratios = [
+        view.camera.fx / coarse[view.name].camera.fx
+        for path in of_blocks
+        if path.is_file()
+        for view in read_views(path)
+        if view.name in coarse
+    ]
+    if ratios:
+        factor = float(np.median(ratios))
+        write_views(
+            views,
+            [
+                replace(view, camera=view.camera.scaled(factor)) if view.image is None else view
+                for view in coarse.values()
+            ],
+        )
 
 
 def _group(around: int, blocks: Sequence[int]) -> int:

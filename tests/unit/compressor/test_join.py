@@ -23,7 +23,7 @@ from compressor.sog.container import read_codes
 from compressor.source import read_source
 from contract.blocks import BlockPlan, Box, Hull
 from geo.boxes import box_shares, hull_share
-from splat.camera import View, orbit, write_views
+from splat.camera import View, orbit, read_views, write_views
 from splat.errors import InvalidSplatError
 from splat.fading import with_shares
 from splat.gaussians import Gaussians, opacity_of
@@ -104,6 +104,20 @@ def test_the_joined_scene_is_what_the_blocks_own_and_the_coarse_model_around(div
     assert (hull_share(PLAN, places) < 1).all()
     np.testing.assert_array_equal(stored.gaussians.means[around:], np.concatenate([part.means for part in parts]))
     assert json.loads((tmp_path / "joined" / "result.json").read_text()) == WHOLE  # report and maps need all of it
+
+
+def test_training_photos_are_as_large_as_the_blocks_saw_them(divided: Path, tmp_path: Path) -> None:
+    """The ground sampling distance follows from them, and a block may see four times as much as the coarse model."""
+    coarse = read_views(divided / "coarse" / "views.json")
+    held_out = replace(coarse[0], split="test", image="views/000001.png")
+    write_views(divided / "coarse" / "views.json", [held_out, *coarse[1:]])
+    for number in (1, 2):
+        parts = [replace(view, camera=view.camera.scaled(4)) for view in coarse[number:]]
+        write_views(divided / f"blocks/{number:02d}" / "views.json", parts)
+    join_blocks(divided, tmp_path / "joined")
+    found = read_views(tmp_path / "joined" / "views.json")
+    assert [view.camera.fx / before.camera.fx for view, before in zip(found, coarse, strict=True)] == [1, 4, 4, 4]
+    assert (found[0].image, found[1].camera.width) == ("views/000001.png", 4 * coarse[1].camera.width)
 
 
 def test_the_cover_of_every_place_is_shared_out_once(tmp_path: Path) -> None:

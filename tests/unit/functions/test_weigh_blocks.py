@@ -122,7 +122,7 @@ def test_of_what_trainings_leave_the_join_is_given_what_it_reads(cloud: Cloud) -
         for name in names:
             cloud.put(f"{model_of(training_of(block))}/{name}", b"1")
     settlement = settle(weighed([1], []))
-    own = {f"blocks/01/{name}" for name in ("scene.ply", "dense.ply", "result.json")}
+    own = {f"blocks/01/{name}" for name in ("scene.ply", "dense.ply", "views.json", "result.json")}
     coarse = {f"coarse/{name}" for name in (*names, "result.json") if name != "dense.ply"}
     assert gathered(cloud) == {*own, *coarse, "result.json"}
     assert settlement.succeeded
