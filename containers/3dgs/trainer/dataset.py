@@ -310,7 +310,7 @@ def _mask(folder: Path, photo: str) -> Path | None:
 
 
 def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
-    """Size and transparency of a picture that has its camera's shape: smaller by one factor, to the pixel, will do."""
+    """Size and transparency of a picture that has its camera's shape: scaled by one factor, to the pixel, will do."""
     try:
         with open_picture(path) as picture:
             size, alpha = picture.size, has_alpha(picture)
@@ -318,7 +318,7 @@ def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
         raise UnusablePhotoError(f"the model names {path.name}, which is not in images/") from None
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken headers
         raise UnusablePhotoError(f"{path.name} {why_unreadable(path, error)}") from error
-    if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
+    if abs(size[0] * camera.height - size[1] * camera.width) > max(*size, camera.width, camera.height):
         raise UnusablePhotoError(
             f"{path.name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}"
         )

@@ -42,8 +42,9 @@ class Distortion:
 
     @classmethod
     def of(cls, model: int, terms: list[float]) -> Distortion | None:
-        """Of COLMAP's model and its terms, None where it distorts nothing."""
-        if not any(terms):
+        """Of COLMAP's model and its terms, None where it distorts nothing. A fisheye lens without terms is equidistant:
+        its picture is no pinhole's."""
+        if not any(terms) and model not in _FISHEYES:
             return None
         if model in (4, 6):
             k1, k2, p1, p2, *more = terms

@@ -236,7 +236,7 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
     try:
         with open_picture(source) as picture:
             size = picture.size
-            if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
+            if abs(size[0] * camera.height - size[1] * camera.width) > max(*size, camera.width, camera.height):
                 facts = f"{name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}"
                 raise UnusablePhotoError(facts)
             shown = np.array(picture.convert("RGBA").getchannel("A")) >= MASKED_BELOW if has_alpha(picture) else None

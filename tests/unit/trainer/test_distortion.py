@@ -50,6 +50,15 @@ def test_terms_of_zero_are_no_distortion() -> None:
     assert Distortion.of(4, [0.0] * 4) is None
 
 
+@pytest.mark.parametrize("model", [5, 8, 9])
+def test_a_fisheye_lens_without_terms_is_no_pinhole(model: int) -> None:
+    distortion = Distortion.of(model, [0.0] * len(TERMS[model]))
+    assert distortion is not None
+    ray = np.array([[0.6, 0.45]])
+    radius = float(np.hypot(*ray[0]))
+    np.testing.assert_allclose(distortion.applied(ray), ray * np.arctan(radius) / radius, atol=1e-9)
+
+
 def test_rays_beyond_the_fold_are_not_shown() -> None:
     distortion = Distortion(False, (-0.3,))  # the radius grows only up to 1 / sqrt(0.9)
     assert np.isnan(distortion.applied(np.array([[1.2, 0.0]]))).all()
