@@ -122,7 +122,7 @@ _METRICS: dict[Stage, Schema] = {
         "ended": {"enum": ["steps", "time", "plateau"]},
         "exposure": {
             "type": "object",
-            "description": "`photos`: by which factors each training photo is brighter than the flight; `spread`: the "
+            "description": "`photos`: by which factors each photo is brighter than the flight; `spread`: the "
             "standard deviation of their logarithms. The splat has the flight's mean exposure",
         },
     },

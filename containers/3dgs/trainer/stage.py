@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def train_scene(
             "contrastOffPath": None if off_path is None else off_path.contrast_to_error,
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
-            "exposure": exposure_of(begun.gains),
+            "exposure": exposure_of(begun.gains, scores.gains),
             "device": device.type,
         },
         timings=dict(context.stopwatch.seconds),
@@ -219,9 +219,11 @@ def surfaces_of(points: DensePoints, frame: Frame) -> Surfaces:
     return Surfaces(positions, points.normals.astype(np.float64), points.colours.astype(np.float64))
 
 
-def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """The result's `exposure`: how much the photos' exposures differ, and the gain of each by channel."""
-    photos = [{"name": name, "gain": [round(float(value), 4) for value in gain]} for name, gain in gains.items()]
+def exposure_of(gains: Mapping[str, NDArray[np.float64]], of_held_out: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The result's `exposure`: how much the training photos' exposures differ, and the gain of each photo by channel;
+    `of_held_out`: with which held-out views match their photos."""
+    every = {**gains, **of_held_out}
+    photos = [{"name": name, "gain": [round(float(value), 4) for value in gain]} for name, gain in every.items()]
     return {"spread": round(spread(gains), 4), "photos": photos}
 
 
