@@ -24,6 +24,7 @@ from pyproj.transformer import AreaOfInterest, TransformerGroup
 Vector = NDArray[np.float64]
 
 _WGS84 = 4326
+_NEAR_DEGREES = 6.0  # beyond the area that a system was made for: the width of a zone of UTM
 _ARM = 50.0  # metres over which the affine map is measured
 _AROUND = 0.05  # degrees about a place in which a transformation to a system must be valid
 # UTM ends where the polar systems begin
@@ -116,6 +117,9 @@ class Projected:
         directions = {axis.direction for axis in crs.axis_info}
         if "west" in directions or np.linalg.det(affine[:2, :2]) <= 0:  # near the poles both axes may run south
             raise UnusableSystemError(f"{crs.name} has axes that do not point east and north")
+        if not _reaches(crs, place):
+            where = f"{place.latitude:.4f}°, {place.longitude:.4f}°"
+            raise UnusableSystemError(f"{crs.name} is for another region than {where}")
         return found
 
     @property
@@ -198,6 +202,17 @@ class Projected:
     @cached_property
     def _projection(self) -> Transformer:
         return Transformer.from_crs(self.crs, CRS.from_epsg(_WGS84), always_xy=True)
+
+
+def _reaches(crs: CRS, place: Place) -> bool:
+    """Whether the system was made for the place or its surroundings; farther off, it stretches and turns maps."""
+    area = crs.area_of_use
+    if area is None:
+        return True
+    across = (area.east - area.west) % 360 or 360  # some areas contain the date line
+    east = (place.longitude - area.west + _NEAR_DEGREES) % 360 - _NEAR_DEGREES
+    north = area.south - _NEAR_DEGREES <= place.latitude <= area.north + _NEAR_DEGREES
+    return north and east <= across + _NEAR_DEGREES
 
 
 def projection_of(place: Place, georeference: Mapping[str, Any], epsg: int | None = None) -> Projected:

@@ -70,6 +70,12 @@ class Placed:
         """(3,) metres per unit of the projection's axes and of heights."""
         return np.array([self.projected.metres_per_unit, self.projected.metres_per_unit, 1.0])
 
+    @property
+    def ground_share(self) -> float:
+        """Square metres of ground for a square metre of the grid, at the scene's origin: projections stretch it."""
+        linear = self.projected.affine[:2, :2] * self.unit[:2, None]
+        return float(1 / abs(np.linalg.det(linear)))
+
     def to_grid(self, points: Vector) -> Vector:
         """ENU metres (N, 3) → grid coordinates (N, 3)."""
         return self.projected.from_enu(points) * self.unit - self.corner

@@ -140,7 +140,7 @@ def _maps(
             "cell": cell,
             "width": grid.width,
             "height": grid.height,
-            "areaSquareMetres": round(float(rasters.valid.sum()) * cell * cell, 1),
+            "areaSquareMetres": round(float(rasters.valid.sum()) * cell * cell * placed.ground_share, 1),
         }
         if options.quality is Quality.PREVIEW:
             made.missing["surface model"] = "a preview is too coarse for heights"

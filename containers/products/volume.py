@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 
 from contract.codes import ErrorCode
 from products.cog import NODATA
@@ -81,7 +82,18 @@ def measured(folder: Path, polygon: Vector, base: float | None) -> Volume:
     in_cells = np.column_stack([(np.asarray(x) - west) / cell, (north - np.asarray(y)) / cell])
     if not np.isfinite(in_cells).all():
         raise PolygonOutsideError("the polygon lies outside the surface model")
-    return volume(heights, sigma, cell * float(system.axis_info[0].unit_conversion_factor), in_cells, base)
+    return volume(heights, sigma, cell * _metres_per_unit(polygon, np.column_stack([x, y])), in_cells, base)
+
+
+def _metres_per_unit(polygon: Vector, projected: Vector) -> float:
+    """The length on the ground of a unit of the system in which the `polygon` (N, 2; longitude and latitude) is
+    `projected` (N, 2): most systems stretch the ground."""
+    ground, _ = Geod(ellps="WGS84").polygon_area_perimeter(*polygon.T)
+    x, y = (projected - projected.mean(axis=0)).T
+    drawn = 0.5 * float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+    if drawn == 0:
+        raise UnusablePolygonError("the polygon has no area")
+    return math.sqrt(abs(ground / drawn))
 
 
 def _read(path: Path) -> tuple[Float32, dict[int, Any]]:

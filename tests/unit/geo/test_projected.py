@@ -72,6 +72,17 @@ def test_what_no_map_can_be_drawn_in(system: int | str, words: str) -> None:
         Projected.about(ZURICH, system)
 
 
+@pytest.mark.parametrize("system", [25832, 2056])
+def test_a_system_of_another_continent_is_refused(system: int) -> None:
+    with pytest.raises(UnusableSystemError, match="for another region"):
+        Projected.about(Place(38.5, -98.0, 400.0), system)
+
+
+@pytest.mark.parametrize(("system", "longitude"), [(32632, 13.0), (32601, 179.9), (32660, -179.9), (3857, 10.0)])
+def test_a_system_may_be_used_a_zone_beyond_its_area(system: int, longitude: float) -> None:
+    assert Projected.about(Place(47.0, longitude, 400.0), system).epsg == system
+
+
 def test_zones_of_utm() -> None:
     places = [(0.1, -180.0), (-0.1, 179.9), (47.0, 8.5), (85.0, 0.0), (-85.0, 0.0), (10.0, 180.0)]
     assert [utm(Place(*place, 0.0)) for place in places] == [32601, 32760, 32632, 5041, 5042, 32601]

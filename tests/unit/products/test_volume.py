@@ -53,6 +53,24 @@ def test_a_box_has_its_volume_above_the_plane_round_it(delivery: Path, capsys: p
     assert found["cut"] == pytest.approx(400, rel=0.01)
 
 
+def test_a_stretched_system_changes_no_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Web Mercator's metre is 0.67 m at 48° north."""
+    east, north = Transformer.from_crs(4326, 3857, always_xy=True).transform(8.5, 48.0)
+    west, top, stretch = round(east), round(north), 1 / 0.6712
+    heights = np.full((400, 400), 466.0, np.float32)
+    heights[120:160, 120:200] += 3
+    place = Georeference(west, top, CELL, 3857, "Web Mercator")
+    write_heights(tmp_path / "surface.tif", heights, place, 0.005)
+    write_heights(tmp_path / "surface_sigma.tif", np.full_like(heights, 0.02), place, 0.01)
+    corners = [(west + x, top - y) for x, y in ((25, 25), (55, 25), (55, 45), (25, 45), (25, 25))]
+    ring = [list(Transformer.from_crs(3857, 4326, always_xy=True).transform(*corner)) for corner in corners]
+    (tmp_path / "rim.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    assert main([str(tmp_path), str(tmp_path / "rim.geojson")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["area"] == pytest.approx(600 / stretch**2, rel=0.01)
+    assert found["fill"] == pytest.approx(600 / stretch**2, rel=0.01)
+
+
 def test_a_feature_without_a_geometry_is_passed_over(delivery: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """RFC 7946, 3.2: an unlocated feature has a null geometry."""
     rim = polygon(delivery / "rim.geojson", 25.0, 25.0, 30.0, 20.0)
