@@ -17,6 +17,7 @@ import numpy as np
 from laspy.vlrs.known import WktCoordinateSystemVlr
 from numpy.typing import NDArray
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from contract.files import whole
 
@@ -143,4 +144,8 @@ def _records(header: laspy.LasHeader, cloud: Cloud) -> laspy.LasData:
 
 
 def _wkt(system: CRS) -> str:
-    return str(system.to_wkt("WKT1_GDAL"))
+    """WKT 1, as LAS 1.4 has it; WKT 2 of the systems that WKT 1 cannot express."""
+    try:
+        return str(system.to_wkt("WKT1_GDAL"))
+    except CRSError:
+        return str(system.to_wkt("WKT2_2019"))

@@ -17,6 +17,7 @@ from products.grid import Grid, Placed
 from splat.camera import Camera
 from splat.gaussians import Float32
 from splat.kernels import parallel_kernel
+from stage.pictures import MASKED_BELOW
 
 Bytes = NDArray[np.uint8]
 Vector = NDArray[np.float64]
@@ -33,6 +34,9 @@ _SOFTNESS = 2  # cells over which the splat fades into the photos
 _APART = 0.25  # difference of colour, 0 to 1, at which the photos count 1/e of what they do where it is none
 HOLE_REACH = 12  # cells; a cell is shown if photos see more than this share of the square around it:
 HOLE, CRUMB = 0.5, 0.25  # if no photo sees the cell itself, and if one does
+
+
+UNSEEN = -1.0  # a score below all: that of a photo is the cosine of its line of sight to straight down
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ class Drape:
         middle = [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, level]
         return cls(
             heights, grid.cell, placed.affine_about(np.array(middle)), *grid.centres(),
-            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.bool_),
+            np.full(shape, UNSEEN, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.bool_),
             np.zeros(shape[1:], np.uint8),
         )  # fmt: skip
 
-    def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32) -> None:
-        """Drape a `photo` (H, W, 3) of `camera`, divided by its `gain` (3,). `depths` (of any size): the depths of the
-        splat in the same view.
+    def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32, mask: Bytes) -> None:
+        """Drape a `photo` (H, W, 3) of `camera`, divided by its `gain` (3,), except what is dark in its `mask`.
+        `depths`: the depths of the splat in the same view; this and the mask may be of any size.
         """
         # from the grid to the camera in one step
         rotation = np.ascontiguousarray(camera.rotation @ self.to_enu[:, :3])
@@ -76,7 +80,7 @@ class Drape:
         position = np.asarray(np.linalg.solve(rotation, -translation), dtype=np.float64)
         view = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         _drape(
-            self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths,
+            self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths, mask,
             _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.seen, self.covered,
         )  # fmt: skip
 
@@ -90,7 +94,7 @@ class Drape:
 
     def mixed(self) -> Float32:
         """(h, w, 3), 0..1: the best views' mean, weighted by how steeply they look down; black where none sees."""
-        weights = np.where(self.scores > 0, np.exp(_SHARPNESS * (self.scores - self.scores[0])), 0)
+        weights = np.where(self.scores > UNSEEN, np.exp(_SHARPNESS * (self.scores - self.scores[0])), 0)
         total = np.maximum(weights.sum(axis=0), 1e-6)
         found: Float32 = ((weights[..., None] * self.colours).sum(axis=0) / total[..., None]).astype(np.float32)
         return found
@@ -144,7 +148,7 @@ def _box(values: Float32, reach: int) -> Float32:
 @parallel_kernel
 def _drape(
     heights: Float32, xs: Vector, ys: Vector, rotation: Vector, translation: Vector, position: Vector, view: Vector,
-    photo: Bytes, scale: Vector, depths: Float32, slack: float, scores: Float32, colours: Float32,
+    photo: Bytes, scale: Vector, depths: Float32, mask: Bytes, slack: float, scores: Float32, colours: Float32,
     seen: NDArray[np.bool_], covered: Bytes,
 ) -> None:  # fmt: skip
     rows, columns = photo.shape[:2]
@@ -164,6 +168,8 @@ def _drape(
             if not (_MARGIN < u < columns - _MARGIN and _MARGIN < v < rows - _MARGIN):
                 continue
             covered[j, i] = min(covered[j, i] + 1, 255)
+            if mask[int(v * mask.shape[0] / rows), int(u * mask.shape[1] / columns)] < MASKED_BELOW:
+                continue
             shown = np.float64(depths[int(v * map_rows / rows), int(u * map_columns / columns)])
             if not depth < shown * (1 + _TOLERANCE) + slack:
                 continue

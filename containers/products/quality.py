@@ -61,7 +61,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the stages left behind: the contents of their JSON files, and the pictures that exist."""
+    """What the stages left behind: the contents of their JSON files, and the pictures that exist. `photos`: without the
+    second images of shots, which are no photos of their own."""
 
     name: str
     photos: Sequence[Mapping[str, Any]]
@@ -99,7 +100,7 @@ def read_evidence(
     }
     return Evidence(
         name=name,
-        photos=read_document(cameras / "photos.json"),
+        photos=[photo for photo in read_document(cameras / "photos.json") if "kind" not in photo],
         survey=read_document(cameras / "survey.json"),
         georeference=read_document(model / "georeference.json"),
         cameras_result=read_document(cameras / "result.json"),

@@ -28,6 +28,7 @@ MAX_CELLS = 1_000_000_000
 _DEPTH_EDGE = 640  # pixels of the longer side of a photo's depth map
 _EXTENT_PERCENTILES = (0.5, 99.5)
 _DEPTH_BYTES = 1 << 30  # cached depth maps: those of some 900 photos
+_MASK_BYTES = 1 << 29
 _PHOTO_BYTES = 2 << 30  # cached decoded photos: neighbouring tiles are seen by nearly the same ones
 Bytes = NDArray[np.uint8]
 
@@ -100,6 +101,7 @@ class _Drawing:
     points: SurfacePoints
     depths: Bounded[Float32]
     photos: Bounded[Bytes]
+    masks: Bounded[Bytes]
 
     @classmethod
     def of(cls, scene: Scene, placed: Placed, cell: float) -> _Drawing:
@@ -110,6 +112,7 @@ class _Drawing:
             SurfacePoints.sorted(placed.to_grid(scene.dense.points), scene.dense.sigma, cell),
             Bounded(_DEPTH_BYTES, lambda depths: depths.nbytes),
             Bounded(_PHOTO_BYTES, lambda photo: photo.nbytes),
+            Bounded(_MASK_BYTES, lambda mask: mask.nbytes),
         )
 
     def draw_tile(self, rasters: Rasters, place: tuple[slice, slice], tile: Grid) -> None:
@@ -126,7 +129,7 @@ class _Drawing:
         for view in self.scene.views:
             if _may_see(view.camera, box):
                 gain = self.scene.gains.get(view.name, np.ones(3))
-                drape.add(view.camera, self._photo(view.name), gain, self._depths(view))
+                drape.add(view.camera, self._photo(view.name), gain, self._depths(view), self._mask(view.name))
         picture = orthophoto(above.rgb, drape)
         inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
         heights = found.heights[inner]
@@ -141,6 +144,9 @@ class _Drawing:
 
     def _photo(self, name: str) -> Bytes:
         return self.photos.get(name, lambda: self.scene.photo(name))
+
+    def _mask(self, name: str) -> Bytes:
+        return self.masks.get(name, lambda: self.scene.mask(name))
 
 
 def layer(scratch: Path, name: str, kind: type, *shape: int) -> Any:

@@ -55,6 +55,14 @@ class Scene:
         with Image.open(self.photos / name) as image:
             return np.asarray(image.convert("RGB"))
 
+    def mask(self, name: str) -> Bytes:
+        """What of a photo may be used (H, W): it is masked below MASKED_BELOW. One white pixel without a mask."""
+        path = self.photos.parent / "masks" / f"{name}.png"
+        if not path.is_file():
+            return _NO_MASK
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+
     def projected(self, epsg: int | None = None) -> Projected:
         """The scene's projection, or that of `epsg` if given.
 
@@ -121,4 +129,5 @@ def read_dense(path: Path) -> DensePoints:
     )
 
 
+_NO_MASK = np.full((1, 1), 255, np.uint8)
 _COLOURS = ("red", "green", "blue")

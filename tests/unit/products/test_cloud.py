@@ -43,6 +43,15 @@ def test_laz_holds_every_point_to_the_millimetre(tmp_path: Path, cloud: Cloud) -
     np.testing.assert_allclose(las.sigma / 1000, cloud.sigma[order], atol=6e-4)
 
 
+def test_a_system_that_wkt_1_cannot_express_is_written_in_wkt_2(tmp_path: Path, cloud: Cloud) -> None:
+    bogota = CRS.from_epsg(6247)
+    write_laz(tmp_path / "points.laz", cloud, bogota)
+    write_copc(tmp_path / "points.copc.laz", cloud, bogota)
+    texts = [vlr.string for vlr in laspy.read(tmp_path / "points.laz").header.vlrs if hasattr(vlr, "string")]
+    assert CRS.from_wkt(texts[0]).to_epsg() == 6247
+    assert CRS.from_wkt(copclib.FileReader(str(tmp_path / "points.copc.laz")).copc_config.wkt).to_epsg() == 6247
+
+
 def test_copc_holds_every_point_once_and_a_coarse_level_alone(tmp_path: Path, cloud: Cloud) -> None:
     path = tmp_path / "points.copc.laz"
     write_copc(path, cloud, SYSTEM)

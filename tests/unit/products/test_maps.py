@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from products.grid import Grid, Placed
 from products.make import Options, make
 from products.rasters import NothingSeenError, default_cell, draw, extent
 from products.scene import Scene, read_scene
-from splat.camera import Camera
+from splat.camera import Camera, look_at
 from splat.gaussians import Float32, Gaussians
 from tests.unit.products import scenes
 
 CELL = 0.05
+SHOWN = np.full((1, 1), 255, np.uint8)  # a photo without a mask
 
 
 class LocalGrid(Placed):
@@ -54,7 +56,7 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
     drape = Drape.over(true, grid, place)
     for view in scene.views:
         depths = np.full((240, 320), np.inf, np.float32)
-        drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
+        drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths, SHOWN)
     flat = np.maximum(np.abs(x), np.abs(y))
     inner = (np.abs(flat - 2) > 0.3) & drape.seen & (drape.covered >= 3)
     # gains are corrected: photos are 0.8 times as bright as the splat
@@ -64,6 +66,32 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
     assert np.percentile(error[on_top], 95) < 0.05
 
 
+def test_what_is_masked_in_a_photo_is_not_taken_from_it(folders: tuple[Path, Path], scene: Scene) -> None:
+    grid = Grid(-6.0, 6.0, CELL, 240, 240)
+    place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
+    drape, view = Drape.over(np.zeros((240, 240), np.float32), grid, place), scene.views[4]
+    (folders[1] / "masks").mkdir()
+    Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 2, 0)).save(folders[1] / "masks" / f"{view.name}.png")
+    assert (scene.mask(view.name).shape, scene.mask("another.jpg").min()) == ((2, 2), 255)
+    far = np.full((60, 80), np.inf, np.float32)
+    drape.add(view.camera, scene.photo(view.name), np.ones(3), far, scene.mask(view.name))
+    shutil.rmtree(folders[1] / "masks")
+    assert not drape.seen[:, :115].any()
+    assert drape.covered[100:140, 70:180].all()
+    assert drape.seen[100:140, 125:180].all()
+
+
+def test_a_surface_that_photos_see_from_below_has_their_colours() -> None:
+    place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
+    drape = Drape.over(np.full((40, 40), 12.0, np.float32), Grid(-1, 1, 0.05, 40, 40), place)
+    for x in (-6.0, 0.0, 6.0):
+        camera = look_at((x, -15, 9), (0, 0, 12), width=320, height=240, field_of_view=60)
+        far = np.full((60, 80), np.inf, np.float32)
+        drape.add(camera, np.full((240, 320, 3), 200, np.uint8), np.ones(3), far, SHOWN)
+    assert drape.seen.all()
+    np.testing.assert_allclose(drape.mixed(), 200 / 255, atol=1e-3)
+
+
 def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) -> None:
     grid = Grid(-6.0, 6.0, CELL, 240, 240)
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
@@ -71,7 +99,7 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     drape, view = Drape.over(heights, grid, place), scene.views[4]
     near = np.full((60, 80), 10.0, np.float32)  # something is 10 m from the camera, the ground 16 m
     near[:, 40:] = np.inf
-    drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
+    drape.add(view.camera, scene.photo(view.name), np.ones(3), near, SHOWN)
     assert not drape.seen[:, :115].any()
     assert drape.covered[100:140, 70:180].all()
     assert drape.seen[100:140, 125:180].all()

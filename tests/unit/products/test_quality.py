@@ -224,13 +224,15 @@ def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> 
     assert not (output / "quality.pdf").exists()
     good = evidence()
     (cameras / "survey.json").write_text(json.dumps(SURVEY))
-    (cameras / "photos.json").write_text(json.dumps(good.photos))
+    thermal = {"name": "20.jpg", "registered": False, "kind": "thermal"}  # no photo of its own
+    (cameras / "photos.json").write_text(json.dumps([*good.photos, thermal]))
     (cameras / "result.json").write_text(json.dumps(good.cameras_result))
     (model / "georeference.json").write_text(json.dumps(GEOREFERENCE))
     (model / "result.json").write_text(json.dumps(good.training_result))
     write_report(Options("a"), model, cameras, output)
     assert json.loads((output / "products.json").read_text())["files"] == ["quality.html", "quality.pdf"]
     assert (output / "quality.pdf").stat().st_size > 3000
+    assert "20, of which 20 placed" in (output / "quality.html").read_text(encoding="utf-8")
     unused = tmp_path / "logo"
     write_report(Options("a", letterhead=Letterhead(project="Bridge 7", logo=unused)), model, cameras, output)
     assert json.loads((output / "products.json").read_text())[LOGO_UNUSED] == "there is no such file, or it is empty"
