@@ -177,7 +177,7 @@ def test_a_full_disk_is_no_fault_of_the_photos(tmp_path: Path, monkeypatch: pyte
 def test_the_overlap_is_measured_on_the_ground_wherever_the_origin_lies(tmp_path: Path) -> None:
     found = []
     for height in (0.0, -40.0, 300.0):
-        model = flight(lens("PINHOLE", 700.0))
+        model = flight(lens("SIMPLE_PINHOLE", 700.0))
         model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, height])))
         folder = tmp_path / str(height)
         (folder / "images").mkdir(parents=True)
