@@ -126,11 +126,11 @@ def stage_event(event: StatusEvent, so_far: BlocksSoFar) -> StatusEvent:
     """A block's event as an event of the entire stage; `so_far` includes this event.
 
     The sum only rises, and the sequence number with it, so a late event changes nothing. Of the starts, only the
-    coarse model's is also the stage's.
+    coarse model's is also the stage's, unless it comes late: then its share adds to what blocks have done.
     """
     detail = event.detail
     assert detail.stage is not None
-    first = event.type is StatusType.STAGE_STARTED and detail.block == COARSE
+    first = event.type is StatusType.STAGE_STARTED and detail.block == COARSE and so_far.stage_progress == 0
     progress = 0.0 if first else round(so_far.stage_progress, 4)
     trained = f"{so_far.done} of {so_far.blocks} blocks are trained"
     sequence = started_sequence(detail.stage, 1) if first else progress_sequence(detail.stage, 1, progress)
