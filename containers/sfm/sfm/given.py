@@ -6,6 +6,7 @@ the same input as from a flight of photos (docs/contracts.md, sfm).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -248,7 +249,7 @@ def _take_photo(folder: Path, name: str, camera: pycolmap.Camera, target: Path) 
     except FileNotFoundError:
         raise UnusablePhotoError(f"the model names {name}, which is not in images/") from None
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken files
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # no fault of the photo's
             raise
         raise UnusablePhotoError(f"{name} {why_unreadable(source, error)}") from error
     _take_mask(folder / "masks", name, size, shown, mask_of(target))

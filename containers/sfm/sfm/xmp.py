@@ -149,6 +149,8 @@ def _extended_packets(segments: list[bytes]) -> list[bytes]:
 def _bytes(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
+    if isinstance(value, int):  # of which bytes() would make as many zeros
+        return b""
     try:
         return bytes(value)  # type: ignore[call-overload, no-any-return] # tag 700 may be read as a tuple of bytes
     except (TypeError, ValueError):

@@ -174,6 +174,15 @@ def test_a_full_disk_is_no_fault_of_the_photos(tmp_path: Path, monkeypatch: pyte
         read_given(tmp_path / "scene", tmp_path / "photos", tmp_path / "model", silent)
 
 
+def test_a_photo_whose_name_is_a_folders_is_left_out(tmp_path: Path) -> None:
+    make(tmp_path / "scene")
+    photo = tmp_path / "scene" / "images" / "9.jpg"
+    photo.unlink()
+    photo.mkdir()
+    given = read_given(tmp_path / "scene", tmp_path / "photos", tmp_path / "model", silent)
+    assert (len(given.names), len(given.missing)) == (15, 1)
+
+
 def test_the_overlap_is_measured_on_the_ground_wherever_the_origin_lies(tmp_path: Path) -> None:
     found = []
     for height in (0.0, -40.0, 300.0):

@@ -19,7 +19,7 @@ from sfm.exif import read_metadata
 from sfm.gimbal import Gimbal, gimbal_of
 from sfm.gravity import up_in_camera
 from sfm.position import GeoPosition, position_of
-from sfm.xmp import block_of, coordinate_of, decoded, number_of, value_of, xmp_of
+from sfm.xmp import block_of, coordinate_of, decoded, number_of, value_of, xmp_in, xmp_of
 
 STANDARD, EXTENDED = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 DEGREES = (IFDRational(23), IFDRational(33), IFDRational(0))
@@ -231,3 +231,7 @@ def test_sensefly_rolls_the_other_way() -> None:
     one, other = gimbal_of(body, "senseFly"), gimbal_of(body.replace('"5"', '"-5"'), "MicaSense")
     assert one == other
     assert one != gimbal_of(body, "MicaSense")
+
+
+def test_a_tag_of_one_number_is_no_packet() -> None:
+    assert xmp_in({700: 4_000_000_000}) == ""
