@@ -36,6 +36,11 @@ export class FilesGone extends Error {
     }
 }
 
+// Throws what reading a chosen file threw, as FilesGone if the file is gone or has changed.
+export function asFilesGone(error) {
+    throw ['NotFoundError', 'NotReadableError'].includes(error.name) ? new FilesGone(error) : error;
+}
+
 const RELOAD = 'Reload the page. If that does not help, contact the operator of this service.';
 // Codes whose detail is written for programs; customers read these sentences instead.
 const FOR_PEOPLE = {
@@ -66,7 +71,6 @@ export function explain(error) {
     return { message: 'Something went wrong on this page.', hint: RELOAD };
 }
 
-// Whether an error or answer is a refusal, by its status, that a second try will not change. Of the answers 429, a limit of
-// jobs is one: it holds for hours.
-export const isFinal = (error) => error instanceof SessionEnded || error instanceof FilesGone || error.code === 'LIMIT_REACHED'
-    || (error.status >= 400 && error.status < 500 && error.status !== 429);
+// Whether a second try will not help. It may if no answer came, the server has a problem, or it asks to wait; but a limit of
+// jobs, which is a 429 too, holds for hours.
+export const isFinal = (error) => !(error instanceof Unreachable || error.status >= 500 || (error.status === 429 && error.code !== 'LIMIT_REACHED'));

@@ -46,7 +46,7 @@ export class JobPage {
                 }
                 if (error.status === 404 && this.justUploaded && Date.now() - this.began < SHORTLY) {
                     byId('job-message').textContent = 'Uploaded. Waiting for the job to start …';
-                } else if (isFinal(error) || !(error instanceof Unreachable || error.status)) {
+                } else if (isFinal(error)) {
                     this.giveUp(error);
                     return;
                 } else {

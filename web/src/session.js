@@ -58,14 +58,14 @@ export class Session {
             headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
             body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
         }));
-        if (isFinal(answer)) {
+        if (!answer.ok && isFinal(answer)) {
             this.forget();
             throw new SessionEnded();
         }
         if (!answer.ok) { // the issuer is overloaded, and the refresh token is still valid
             throw new ApiError(answer.status, {});
         }
-        this.tokens = { ...this.tokens, ...(await reached(answer.json())) };
+        this.tokens = { ...this.tokens, ...JSON.parse(await reached(answer.text())) };
         this.storage.setItem(STORE, JSON.stringify(this.tokens));
     }
 

@@ -1,5 +1,5 @@
 // Uploads in parts, three at a time; waits out a dropped connection and continues where it stopped.
-import { ApiError, FilesGone, Unreachable, isFinal } from './errors.js';
+import { ApiError, FilesGone, Unreachable, asFilesGone, isFinal } from './errors.js';
 import { wait } from './wait.js';
 
 const STORE = 'spaceport.uploads';
@@ -19,6 +19,8 @@ function remember(fingerprint, upload) {
     }
     localStorage.setItem(STORE, JSON.stringify(all));
 }
+
+class Paused extends Error {}
 
 export class Uploader {
     // `tell({ sent, bytes, state, tries })`: state is sending, waiting, refused or paused; `tries`: how many tries in a row have failed
@@ -44,10 +46,7 @@ export class Uploader {
             this.halt(error); // the other workers, too: no more of a failed upload is sent
             throw error;
         }
-        const { jobId } = await this.patiently(async () => {
-            await this.resumed();
-            return this.api.completeUpload(this.upload.uploadId);
-        });
+        const { jobId } = await this.patiently(() => this.api.completeUpload(this.upload.uploadId));
         remember(this.source.fingerprint, null);
         return jobId;
     }
@@ -86,13 +85,12 @@ export class Uploader {
     }
 
     async send({ number, blob }) {
-        await this.resumed();
         const url = await this.link(number);
         if (url === null) {
             return;
         }
         if (this.paused) {
-            throw new Error('Paused.');
+            throw new Paused();
         }
         await new Promise((resolve, reject) => {
             const request = new XMLHttpRequest();
@@ -112,7 +110,7 @@ export class Uploader {
             };
             // the browser reports a file that it cannot read like a connection that dropped
             request.onerror = () => blob.slice(0, 1).arrayBuffer().then(() => reject(new Unreachable()), (error) => reject(new FilesGone(error)));
-            request.onabort = () => reject(new Error('Paused.'));
+            request.onabort = () => reject(new Paused());
             request.send(blob);
         }).finally(() => this.inFlight.delete(number));
     }
@@ -131,10 +129,11 @@ export class Uploader {
         return find();
     }
 
-    // Retries at growing intervals, and at once when the browser is back online. A lost connection is waited out however
-    // long that takes; a server that answers and refuses is not.
+    // Retries at growing intervals, and at once when the browser is back online; waits while the upload is paused. A lost
+    // connection is waited out however long that takes; a server that answers and refuses is not.
     async patiently(attempt) {
         for (let [pause, refusals, tries] = [1000, 0, 1]; ; pause = Math.min(2 * pause, MAX_WAIT_MS), tries += 1) {
+            await this.resumed();
             this.given.signal.throwIfAborted();
             try {
                 return await attempt();
@@ -142,12 +141,12 @@ export class Uploader {
                 if (this.given.signal.aborted) {
                     throw this.given.signal.reason;
                 }
+                if (error instanceof Paused) {
+                    continue;
+                }
                 const status = error.status ?? error.answered;
                 refusals = status === undefined ? 0 : refusals + 1;
-                if (isFinal(error)) {
-                    throw error;
-                }
-                if (refusals === MAX_REFUSALS && error instanceof ApiError) {
+                if (error.answered === undefined && (isFinal(error) || refusals === MAX_REFUSALS)) {
                     throw error;
                 }
                 if (refusals === MAX_REFUSALS) {
@@ -183,7 +182,6 @@ export class Uploader {
     async resumed() {
         if (this.paused) {
             await this.woken;
-            this.given.signal.throwIfAborted();
         }
     }
 
@@ -211,9 +209,4 @@ export class Uploader {
     size(number) {
         return Math.min(this.upload.partBytes, this.upload.bytes - (number - 1) * this.upload.partBytes);
     }
-}
-
-// What reading a chosen file throws once it is gone or has changed.
-function asFilesGone(error) {
-    throw ['NotFoundError', 'NotReadableError'].includes(error.name) ? new FilesGone(error) : error;
 }

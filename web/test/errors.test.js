@@ -33,7 +33,8 @@ test('only what a second try will not change is final', () => {
     assert.deepEqual([400, 404, 429, 500, 503].map((status) => isFinal(new ApiError(status, {}))), [true, true, false, false, false]);
     assert.ok(isFinal(new SessionEnded()));
     assert.ok(isFinal(new FilesGone()));
+    assert.ok(isFinal(new TypeError('undefined is not a function')));
     assert.ok(isFinal(new ApiError(429, { code: 'LIMIT_REACHED' }))); // until a job ends, or until tomorrow
     assert.ok(!isFinal(new ApiError(429, { code: 'TOO_MANY_CALLS' })));
-    assert.ok(!isFinal(new TypeError('Failed to fetch')));
+    assert.ok(!isFinal(new Unreachable(new TypeError('Failed to fetch'))));
 });

@@ -1,7 +1,7 @@
 // An upload in parts, with stand-ins for S3 and the API.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { ApiError, FilesGone, SessionEnded } from '../src/errors.js';
+import { ApiError, FilesGone, SessionEnded, Unreachable } from '../src/errors.js';
 import { Uploader } from '../src/upload.js';
 
 const PART = 100;
@@ -183,6 +183,34 @@ test('a refusal by the API ends the upload; an overload does not', async () => {
     const overloaded = new Server();
     overloaded.refuse.begin = [429, 503];
     assert.equal(await uploader(overloaded).run(), 'job-1');
+});
+
+test('a fault of the page, or an answer that nobody can read, is not taken for a lost connection', async () => {
+    for (const fault of [new SyntaxError('Unexpected token <'), new TypeError('undefined is not a function')]) {
+        const server = new Server();
+        server.beginUpload = async () => { throw fault; };
+        await assert.rejects(uploader(server).run(), fault);
+        assert.deepEqual(waits, []);
+    }
+});
+
+test('a pause holds while the upload cannot even begin', async () => {
+    const server = new Server();
+    let tries = 0;
+    server.beginUpload = async () => {
+        tries += 1;
+        await new Promise(setImmediate);
+        throw new Unreachable();
+    };
+    const upload = uploader(server);
+    const run = upload.run();
+    upload.pause();
+    for (let i = 0; i < 20; i += 1) {
+        await new Promise(setImmediate);
+    }
+    assert.equal(tries, 1);
+    await upload.giveUp();
+    await assert.rejects(run, { name: 'AbortError' });
 });
 
 test('what is given up is abandoned and forgotten', async () => {
