@@ -336,7 +336,7 @@ export function lostInWords(error, times, since) {
 
 export function figures({ metrics }) {
     const found = [];
-    if (metrics.step) {
+    if (metrics.step && metrics.step <= metrics.steps) {
         found.push(`step ${metrics.step.toLocaleString('en')} of ${metrics.steps.toLocaleString('en')}`);
     }
     if (metrics.gaussians) {

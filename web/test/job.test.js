@@ -18,6 +18,7 @@ test('the headline of a job that has ended is its message, or nothing beside an 
 test('a stage shows the figures that it has', () => {
     assert.equal(figures({ metrics: {} }), '');
     assert.equal(figures({ metrics: { step: 1500, steps: 30000 } }), ': step 1,500 of 30,000');
+    assert.equal(figures({ metrics: { step: 34500, steps: 30000, gaussians: 80000 } }), ': 80,000 Gaussians');
     assert.equal(figures({ metrics: { step: 1500, steps: 30000, gaussians: 80000 } }), ': step 1,500 of 30,000, 80,000 Gaussians');
 });
 
