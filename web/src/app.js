@@ -1,6 +1,6 @@
 // The page as a whole: signs the user in and shows the part that the address names; a job's own page is in job.js.
 import { Api } from './api.js';
-import { ApiError } from './errors.js';
+import { ApiError, reached } from './errors.js';
 import { NewScene } from './form.js';
 import { JobPage } from './job.js';
 import { SceneList } from './list.js';
@@ -17,7 +17,7 @@ let page = null;
 addEventListener('unhandledrejection', ({ reason }) => fail(reason));
 
 async function start() {
-    const config = await (await fetch('config.json')).json();
+    const config = await (await reached(fetch('config.json'))).json();
     session = new Session(config);
     onSignIn(() => (config.tokens ? location.reload() : session.signIn()));
     await session.finishSignIn();
