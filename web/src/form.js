@@ -1,6 +1,7 @@
 // A new scene: choose photos, check them, send them.
 import { MIN_PHOTOS, TRAINING } from './contract.js';
 import { examine } from './check.js';
+import { asFilesGone } from './errors.js';
 import { announce, byId, clearNotice, fail } from './page.js';
 import { sourceOfDrop, sourceOfFiles, sourceOfFolder } from './source.js';
 import { Uploader } from './upload.js';
@@ -57,7 +58,7 @@ export class NewScene {
             event.preventDefault();
             document.body.classList.remove('over');
             if (!byId('form').hidden && !byId('home').hidden) {
-                sourceOfDrop(event.dataTransfer).then((source) => this.choose(source)).catch(fail);
+                sourceOfDrop(event.dataTransfer).catch(asFilesGone).then((source) => this.choose(source)).catch(fail);
             }
         });
     }
@@ -69,7 +70,7 @@ export class NewScene {
         byId('chosen-name').textContent = source.name;
         byId('chosen-size').textContent = bytes(source.bytes);
         byId('chosen-photos').replaceChildren();
-        this.examined = examine(source);
+        this.examined = examine(source).catch(asFilesGone);
         const found = await this.examined;
         if (this.source !== source) {
             return;
