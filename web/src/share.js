@@ -1,4 +1,5 @@
 // Share links, which a scene's owner creates, names, limits and withdraws.
+import { ApiError } from './errors.js';
 import { ask, announce, byId, fail } from './page.js';
 import { make } from './words.js';
 
@@ -13,9 +14,10 @@ export class Shares {
         byId('new-share').hidden = true;
         byId('shares').replaceChildren();
         byId('share-link').value = byId('share-embed').value = '';
+        byId('share-form').reset();
         byId('share-form').onsubmit = (event) => {
             event.preventDefault();
-            this.add().catch(fail);
+            this.add().catch(this.fail);
         };
         return this.list();
     }
@@ -23,6 +25,8 @@ export class Shares {
     close() {
         this.shown = false;
     }
+
+    fail = (error) => this.shown && fail(error);
 
     async list() {
         const { shares } = await this.api.listShares(this.jobId);
@@ -36,13 +40,14 @@ export class Shares {
         const until = expiresAt === null ? 'until withdrawn' : `until ${new Date(expiresAt).toLocaleDateString()}`;
         const made = label || `Link of ${new Date(createdAt).toLocaleDateString()}`;
         const row = make('li', `${made}, works ${until} `);
-        row.append(make('button', 'Withdraw', { type: 'button', ariaLabel: `Withdraw ${made}`, onclick: () => this.withdraw(shareId, made).catch(fail) }));
+        row.append(make('button', 'Withdraw', { type: 'button', ariaLabel: `Withdraw ${made}`, onclick: () => this.withdraw(shareId, made).catch(this.fail) }));
         return row;
     }
 
     async add() {
         const days = byId('share-days').value;
-        const { token } = await this.api.shareJob(this.jobId, { label: byId('share-label').value.trim(), ...(days ? { days: Number(days) } : {}) });
+        const request = { label: byId('share-label').value.trim(), ...(days ? { days: Number(days) } : {}) };
+        const { token } = await this.api.shareJob(this.jobId, request).catch(limitInWords);
         if (!this.shown) {
             return;
         }
@@ -67,6 +72,11 @@ export class Shares {
             }
         }
     }
+}
+
+// Throws the API's own words if it refuses another link: the form allows no other mistake than one link too many.
+function limitInWords(error) {
+    throw error.code === 'INVALID_REQUEST' ? new ApiError(error.status, { code: 'NO_MORE_LINKS', detail: error.message }) : error;
 }
 
 // HTML that shows the scene in a frame on another web page.

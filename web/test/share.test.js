@@ -1,8 +1,9 @@
 // Share links on a scene's page, and the HTML that shows a scene on another web page.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
+import { ApiError } from '../src/errors.js';
 import { Shares, embedCode } from '../src/share.js';
-import { openDocument } from './document.js';
+import { openDocument, settled } from './document.js';
 
 test("a scene's name stays within its attribute", () => {
     const code = embedCode('https://api.example.com/shared/a.b', '"><script>alert(1)</script>');
@@ -34,4 +35,30 @@ test("links stay on their own scene's page", async () => {
     assert.equal(byId('shares').textContent, '');
     assert.equal(byId('share-link').value, '');
     assert.equal(byId('new-share').hidden, true);
+});
+
+test('a limit of links is said in the words of the API, on its own page only', async () => {
+    mock.method(console, 'error', () => null);
+    const byId = openDocument();
+    const refusal = new ApiError(422, { code: 'INVALID_REQUEST', detail: 'At most 50 links: withdraw one first.', hint: 'Compare it with /openapi.json.' });
+    const shares = new Shares({ listShares: async () => ({ shares: [] }), shareJob: async () => { throw refusal; } }, 'a', 'Scene A');
+    await shares.open();
+    const press = () => byId('share-form').onsubmit({ preventDefault: () => null });
+    press();
+    await settled();
+    assert.equal(byId('notice').textContent, 'At most 50 links: withdraw one first.');
+    byId('notice').replaceChildren();
+    press();
+    shares.close();
+    await settled();
+    assert.equal(byId('notice').textContent, '');
+    mock.restoreAll();
+});
+
+test('what was typed for one scene is not offered for the next', async () => {
+    const byId = openDocument();
+    byId('share-form').reset = () => { byId('share-label').value = ''; };
+    byId('share-label').value = 'For the Smiths';
+    await new Shares({ listShares: async () => ({ shares: [] }) }, 'b', 'Scene B').open();
+    assert.equal(byId('share-label').value, '');
 });
