@@ -87,15 +87,21 @@ def project(
     width: int,
     height: int,
     degree: int,
+    *,
+    antialiased: bool = False,
 ) -> Projected:
-    """Project raw Gaussians (shapes as in `Gaussians`) into a `packed` camera, with harmonics up to `degree`."""
+    """Project raw Gaussians (shapes as in `Gaussians`) into a `packed` camera, with harmonics up to `degree`.
+
+    `antialiased`: opacities are multiplied by √(det Σ / det(Σ + blur)), as viewers draw splats with that mark: the blur
+    then spreads a thin Gaussian without making it heavier (Yu et al., Mip-Splatting, 2024).
+    """
     count = means.shape[0]
     out = Projected(
         np.empty((count, 8), np.float32), np.empty(count, np.float32), np.empty((count, 3), np.float32),
         np.empty(count, np.float32),
     )  # fmt: skip
     _project(
-        means, quats, scales, opacities, sh0, shN, view, width, height, degree,
+        means, quats, scales, opacities, sh0, shN, view, width, height, degree, antialiased,
         out.footprints, out.depths, out.colours, out.opacities,
     )  # fmt: skip
     return out
@@ -113,8 +119,13 @@ def project_backward(
     degree: int,
     projected: Projected,
     gradients: ProjectedGradients,
+    *,
+    antialiased: bool = False,
 ) -> GaussianGradients:
-    """Propagate `gradients` from the 2D Gaussians back to the raw parameters; they are zero for invisible Gaussians."""
+    """Propagate `gradients` from the 2D Gaussians back to the raw parameters; they are zero for invisible Gaussians.
+
+    `antialiased`: as `projected` was made.
+    """
     count = means.shape[0]
     out = GaussianGradients(
         means=np.empty_like(means),
@@ -125,7 +136,7 @@ def project_backward(
         shN=np.empty_like(shN),
     )
     _project_backward(
-        means, quats, scales, opacities, shN, view, width, height, degree,
+        means, quats, scales, opacities, shN, view, width, height, degree, antialiased,
         projected.depths, projected.colours,
         gradients.centres, gradients.conics, gradients.colours, gradients.opacities,
         out.means, out.quats, out.scales, out.opacities, out.sh0, out.shN,
@@ -182,14 +193,17 @@ def _local(mean: Float32, quat: Float32, scale: Float32, view: Float64, width: i
 
 
 @kernel
-def _covariance(s: Float64) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """2D covariance xx, xy, yy with blur, and its determinant, computed without the cancellation in xx·yy - xy²."""
+def _covariance(s: Float64) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
+    """2D covariance xx, xy, yy with blur, and its determinants with and without blur.
+
+    The determinants are computed without the cancellation in xx·yy - xy².
+    """
     xx = s[30] * s[30] + s[31] * s[31] + s[32] * s[32]
     xy = s[30] * s[33] + s[31] * s[34] + s[32] * s[35]
     yy = s[33] * s[33] + s[34] * s[34] + s[35] * s[35]
     c0, c1, c2 = s[31] * s[35] - s[32] * s[34], s[32] * s[33] - s[30] * s[35], s[30] * s[34] - s[31] * s[33]
-    determinant = c0 * c0 + c1 * c1 + c2 * c2 + BLUR * (xx + yy) + BLUR * BLUR
-    return xx + BLUR, xy, yy + BLUR, determinant
+    sharp = c0 * c0 + c1 * c1 + c2 * c2
+    return xx + BLUR, xy, yy + BLUR, sharp + BLUR * (xx + yy) + BLUR * BLUR, sharp
 
 
 @kernel
@@ -222,7 +236,7 @@ def write_colour(degree: int, basis: Float32, sh0: Float32, shN: Float32, colour
 @parallel_kernel
 def _project(
     means: Float32, quats: Float32, scales: Float32, logits: Float32, sh0: Float32, shN: Float32,
-    view: Float64, width: int, height: int, degree: int,
+    view: Float64, width: int, height: int, degree: int, antialiased: bool,
     footprints: Float32, depths: Float32, colours: Float32, opacities: Float32,
 ) -> None:  # fmt: skip
     count = means.shape[0]
@@ -239,9 +253,14 @@ def _project(
             opacities[i] = opacity
             if not opacity >= ALPHA_THRESHOLD or not _local(means[i], quats[i], scales[i], view, width, height, s):
                 continue
-            xx, xy, yy, determinant = _covariance(s)
+            xx, xy, yy, determinant, sharp = _covariance(s)
             if not determinant < 1e30:  # too large for float32
                 continue
+            if antialiased:
+                opacity *= np.sqrt(sharp / determinant)
+                if not opacity >= ALPHA_THRESHOLD:
+                    continue
+                opacities[i] = opacity
             limit = np.log(opacity / ALPHA_THRESHOLD)
             x, y = view[12] * s[0] / s[2] + view[14], view[13] * s[1] / s[2] + view[15]
             if not write_footprint(x, y, xx, xy, yy, determinant, limit, width, height, footprints[i]):
@@ -256,7 +275,7 @@ def _project(
 @parallel_kernel
 def _project_backward(
     means: Float32, quats: Float32, scales: Float32, logits: Float32, shN: Float32,
-    view: Float64, width: int, height: int, degree: int,
+    view: Float64, width: int, height: int, degree: int, antialiased: bool,
     depths: Float32, colours: Float32,
     g_centres: Float32, g_conics: Float32, g_colours: Float32, g_opacities: Float32,
     d_means: Float32, d_quats: Float32, d_scales: Float32, d_logits: Float32, d_sh0: Float32, d_shN: Float32,
@@ -289,11 +308,18 @@ def _project_backward(
             d_logits[i] = g_opacities[i] * fading / ((ONE + fading) * (ONE + fading))
 
             # inverse covariance -> covariance: dS = -S⁻¹ dS⁻¹ S⁻¹
-            xx, xy, yy, determinant = _covariance(s)
+            xx, xy, yy, determinant, sharp = _covariance(s)
             a, b, c_ = yy / determinant, -xy / determinant, xx / determinant
             ga, gb, gc = g_conics[i, 0], HALF * g_conics[i, 1], g_conics[i, 2]
             t00, t01, t10, t11 = a * ga + b * gb, a * gb + b * gc, b * ga + c_ * gb, b * gb + c_ * gc
             g_xx, g_xy, g_yy = -(t00 * a + t01 * b), -TWO * (t00 * b + t01 * c_), -(t10 * b + t11 * c_)
+            if antialiased:  # opacity = sigmoid · √(sharp / determinant)
+                kept = np.sqrt(sharp / determinant)
+                slope = HALF * g_opacities[i] * kept / (ONE + np.exp(-np.float64(logits[i])))
+                g_xx += slope * ((yy - BLUR) / sharp - a)
+                g_xy -= TWO * slope * (xy / sharp + b)
+                g_yy += slope * ((xx - BLUR) / sharp - c_)
+                d_logits[i] *= kept
 
             # covariance = M Mᵀ, M = J R diag(deviation)
             for k in range(3):

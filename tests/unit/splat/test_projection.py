@@ -32,25 +32,27 @@ from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
 
 
-def run_kernel(gaussians: Gaussians, camera: Camera, degree: int) -> Projected:
+def run_kernel(gaussians: Gaussians, camera: Camera, degree: int, *, antialiased: bool = False) -> Projected:
     g = gaussians
     arrays = (g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN)
-    return project(*arrays, packed(camera), camera.width, camera.height, degree)
+    return project(*arrays, packed(camera), camera.width, camera.height, degree, antialiased=antialiased)
 
 
-def run_twin(gaussians: Gaussians, camera: Camera, degree: int) -> tuple[dict[str, torch.Tensor], twin.Flat]:
+def run_twin(
+    gaussians: Gaussians, camera: Camera, degree: int, *, antialiased: bool = False
+) -> tuple[dict[str, torch.Tensor], twin.Flat]:
     leaves = leaves_of(gaussians, torch.float64)
     matrix, k = torch.tensor(camera.world_to_camera), torch.tensor(camera.intrinsics)
-    flat = twin.project(*leaves, matrix, k, camera.width, camera.height, degree)
+    flat = twin.project(*leaves, matrix, k, camera.width, camera.height, degree, antialiased=antialiased)
     return dict(zip(NAMES, leaves, strict=True)), flat
 
 
 @settings(max_examples=60, deadline=None)
-@given(kinds=kinds_of_gaussians, seed=seeds, degree=st.integers(0, 3))
-def test_values_agree_with_the_twin(kinds: list[str], seed: int, degree: int) -> None:
+@given(kinds=kinds_of_gaussians, seed=seeds, degree=st.integers(0, 3), antialiased=st.booleans())
+def test_values_agree_with_the_twin(kinds: list[str], seed: int, degree: int, antialiased: bool) -> None:
     gaussians, camera = make_gaussians(kinds, seed), make_camera()
-    kernel = run_kernel(gaussians, camera, degree)
-    _, flat = run_twin(gaussians, camera, degree)
+    kernel = run_kernel(gaussians, camera, degree, antialiased=antialiased)
+    _, flat = run_twin(gaussians, camera, degree, antialiased=antialiased)
     seen = kernel.depths > 0
     f = kernel.footprints[seen]
     flat = twin.Flat(*(value.detach()[torch.from_numpy(seen)] for value in vars(flat).values()))
@@ -69,11 +71,11 @@ def test_values_agree_with_the_twin(kinds: list[str], seed: int, degree: int) ->
 
 
 @settings(max_examples=60, deadline=None)
-@given(kinds=kinds_of_gaussians, seed=seeds)
-def test_what_can_touch_the_picture_is_kept(kinds: list[str], seed: int) -> None:
+@given(kinds=kinds_of_gaussians, seed=seeds, antialiased=st.booleans())
+def test_what_can_touch_the_picture_is_kept(kinds: list[str], seed: int, antialiased: bool) -> None:
     gaussians, camera = make_gaussians(kinds, seed), make_camera()
-    kernel = run_kernel(gaussians, camera, 0)
-    _, flat = run_twin(gaussians, camera, 0)
+    kernel = run_kernel(gaussians, camera, 0, antialiased=antialiased)
+    _, flat = run_twin(gaussians, camera, 0, antialiased=antialiased)
     opacity = flat.opacities.detach().numpy()
     limit = np.log(np.maximum(255 * opacity, 1.0))
     reach = np.sqrt(2 * limit[:, None] * torch.diagonal(flat.covariances.detach(), dim1=1, dim2=2).numpy())
@@ -85,11 +87,11 @@ def test_what_can_touch_the_picture_is_kept(kinds: list[str], seed: int) -> None
 
 
 @settings(max_examples=60, deadline=None)
-@given(kinds=kinds_of_gaussians, seed=seeds, degree=st.integers(0, 3))
-def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int) -> None:
+@given(kinds=kinds_of_gaussians, seed=seeds, degree=st.integers(0, 3), antialiased=st.booleans())
+def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int, antialiased: bool) -> None:
     gaussians, camera = make_gaussians(kinds, seed), make_camera()
-    kernel = run_kernel(gaussians, camera, degree)
-    leaves, flat = run_twin(gaussians, camera, degree)
+    kernel = run_kernel(gaussians, camera, degree, antialiased=antialiased)
+    leaves, flat = run_twin(gaussians, camera, degree, antialiased=antialiased)
     rng = np.random.default_rng(seed)
     seen = torch.from_numpy(kernel.depths > 0)
     # gradients as blending would give them: large where a Gaussian covers much, so scaled by the covariance's size
@@ -106,7 +108,7 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int)
     gradients = ProjectedGradients(weights[0], weights[1], weights[2], weights[3][:, 0])
     found = project_backward(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.shN, packed(camera),
-        WIDTH, HEIGHT, degree, kernel, gradients,
+        WIDTH, HEIGHT, degree, kernel, gradients, antialiased=antialiased,
     )  # fmt: skip
     for name, expected in zip(NAMES, wanted, strict=True):
         reference = expected.numpy().reshape(len(kinds), -1)

@@ -73,8 +73,13 @@ def project(
     width: int,
     height: int,
     degree: int,
+    *,
+    antialiased: bool = False,
 ) -> Flat:
-    """EWA projection of raw Gaussians; the depth of what is in front of the near plane stays below it."""
+    """EWA projection of raw Gaussians; the depth of what is in front of the near plane stays below it.
+
+    `antialiased`: opacities are lowered so that the blur keeps each Gaussian's mass.
+    """
     rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
     points = means @ rotation.T + translation
     x, y, depth = points.unbind(-1)
@@ -89,14 +94,18 @@ def project(
     )
     spread = rotation_matrices(quats) * scales.exp()[:, None, :]
     flat = jacobian @ rotation @ spread
-    covariances = flat @ flat.transpose(1, 2) + BLUR * torch.eye(2, dtype=means.dtype)
+    sharp = flat @ flat.transpose(1, 2)
+    covariances = sharp + BLUR * torch.eye(2, dtype=means.dtype)
+    alphas = torch.sigmoid(opacities)
+    if antialiased:
+        # det(F Fᵀ) as the squared area that the rows of F span: what cancels in xx·yy - xy² leaves no gradient
+        area = torch.linalg.cross(flat[:, 0], flat[:, 1]).norm(dim=-1)
+        alphas = alphas * area / torch.linalg.det(covariances).sqrt()
     directions = normalize(means + rotation.T @ translation, dim=-1)
     coefficients = torch.cat([sh0[:, None], shN[:, : (degree + 1) ** 2 - 1]], dim=1)
     basis = harmonics(directions)[:, : (degree + 1) ** 2]
     colours = torch.clamp_min((basis[:, :, None] * coefficients).sum(1) + 0.5, 0)
-    return Flat(
-        torch.stack([fx * x / z + cx, fy * y / z + cy], -1), covariances, depth, colours, torch.sigmoid(opacities)
-    )
+    return Flat(torch.stack([fx * x / z + cx, fy * y / z + cy], -1), covariances, depth, colours, alphas)
 
 
 def blend(
