@@ -131,7 +131,7 @@ class _Scene:
         return cls(
             source,
             raw_bytes,
-            held_out_photos(source.views, source.folder, source.surroundings),
+            held_out_photos(source.views, source.folder, source.surroundings, antialiased=source.marks.antialiased),
             framing,
             surroundings,
             warnings,

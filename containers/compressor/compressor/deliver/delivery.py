@@ -106,10 +106,12 @@ class Delivery:
     def write_pictures(self, progress: Callable[[float], None]) -> float:
         """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""
         decoded, framing, surroundings = self.result.decoded, self.framing, self.surroundings
+        antialiased = self.source.marks.antialiased
         invented = write_preview(
-            self.folder / "preview.png", self.folder / "poster.jpg", decoded, framing, surroundings
-        )
-        write_orbit(self.folder / "orbit.webp", decoded, framing, surroundings, progress)
+            self.folder / "preview.png", self.folder / "poster.jpg", decoded, framing, surroundings,
+            antialiased=antialiased,
+        )  # fmt: skip
+        write_orbit(self.folder / "orbit.webp", decoded, framing, surroundings, progress, antialiased=antialiased)
         return invented
 
     def compare(self, held_out: HeldOut, progress: Callable[[float], None]) -> list[Comparison]:

@@ -54,7 +54,9 @@ def write_parts(
             continue
         gaussians = arrange(visible(stored)[0])
         pace = Pace(check_stop=partial(progress, number / len(paths)))
-        arranged, _ = measured(gaussians, seeing(views, gaussians), framing, pace, _VIEWS)
+        arranged, _ = measured(
+            gaussians, seeing(views, gaussians), framing, pace, _VIEWS, antialiased=marks.antialiased
+        )
         if number == 0:
             far = far_of(arranged.gaussians, surroundings)
             if far.any():

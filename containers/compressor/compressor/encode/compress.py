@@ -129,7 +129,7 @@ def compress_each(
     framing: how the scene is seen from all round, for what the cameras of `views` do not show.
     presets: the losses in dB that are allowed (presets.LOSS).
     pace: the CPU seconds that it may take; at their end the best file so far is returned.
-    marks: up and offset for the file; none by default.
+    marks: up and offset for the file, and whether pictures of it are antialiased; none by default.
 
     Returns of each the file's bytes, the splat that a viewer decodes from it, and its quality in dB.
 
@@ -141,8 +141,9 @@ def compress_each(
     if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
         efforts = [replace(effort, views=_FIXED_STEPS.views) for effort in efforts]
     before = held_out.psnr(gaussians, first) if held_out else None
-    stick = yardstick(gaussians, views, framing)
-    whole, seen = measured(gaussians, views, framing, first, max(effort.views for effort in efforts))
+    stick = yardstick(gaussians, views, framing, antialiased=marks.antialiased)
+    most = max(effort.views for effort in efforts)
+    whole, seen = measured(gaussians, views, framing, first, most, antialiased=marks.antialiased)
     found = []
     for number, (preset, effort) in enumerate(zip(presets, efforts, strict=True)):
         own = pace.part(number / len(presets), (number + 1) / len(presets)) if number else first

@@ -23,10 +23,14 @@ _SEED = 11
 
 @dataclass(frozen=True)
 class Sights:
-    """Cameras and the original splat's pictures from them: the target to which a splat is fitted."""
+    """Cameras and the original splat's pictures from them: the target to which a splat is fitted.
+
+    `antialiased`: whether the splat has that mark.
+    """
 
     cameras: Sequence[Camera]
     pictures: Sequence[Image3]
+    antialiased: bool = False
 
 
 def fitted(start: Gaussians, seen: Sights, rounds: float, check_stop: Callable[[], None]) -> Gaussians:
@@ -44,7 +48,7 @@ def fitted(start: Gaussians, seen: Sights, rounds: float, check_stop: Callable[[
     error = 0.0
     for number, i in enumerate(order):
         check_stop()
-        rendering = render_from(replace(start, **values), seen.cameras[i])
+        rendering = render_from(replace(start, **values), seen.cameras[i], antialiased=seen.antialiased)
         missed = rendering.picture - seen.pictures[i]
         gradients = rendering.backward(missed)
         error = _MOMENTUM * error + (1 - _MOMENTUM) * float(np.mean(np.square(missed)))

@@ -29,6 +29,7 @@ class Rendering:
     lists: TileLists
     colour: Float32  # (H, W, 3) without the background
     transmittance: Float32  # (H, W)
+    antialiased: bool
 
     @property
     def picture(self) -> Float32:
@@ -67,13 +68,18 @@ class Rendering:
         parts = (g.means[which], g.quats[which], g.scales[which], g.opacities[which])
         none = np.zeros((len(parts[0]), 0, 3), np.float32)
         size = (camera.width, camera.height)
-        return project_backward(*parts, none, packed(camera), *size, 0, projected or self.projected, gradients)
+        return project_backward(
+            *parts, none, packed(camera), *size, 0, projected or self.projected, gradients, antialiased=self.antialiased
+        )
 
 
-def render_from(gaussians: Gaussians, camera: Camera) -> Rendering:
-    """Draw `gaussians`, keeping the data for gradients."""
+def render_from(gaussians: Gaussians, camera: Camera, *, antialiased: bool = False) -> Rendering:
+    """Draw `gaussians`, keeping the data for gradients; `antialiased`: whether the splat has that mark."""
     g, size = gaussians, (camera.width, camera.height)
-    projected = project(g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN, packed(camera), *size, g.sh_degree)
+    projected = project(
+        g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN, packed(camera), *size, g.sh_degree,
+        antialiased=antialiased,
+    )  # fmt: skip
     lists = tile_lists(projected.footprints, projected.depths, *size)
     colour, transmittance = blend(projected, lists, np.zeros(3, np.float32), *size)
-    return Rendering(gaussians, camera, projected, lists, colour, transmittance)
+    return Rendering(gaussians, camera, projected, lists, colour, transmittance, antialiased)

@@ -78,15 +78,16 @@ class Prepared:
 
 
 def measured(
-    gaussians: Gaussians, views: Sequence[View], framing: Framing, pace: Pace, limit: int = MAX_EXPLORED
-) -> tuple[Arranged, Sights | None]:
+    gaussians: Gaussians, views: Sequence[View], framing: Framing, pace: Pace, limit: int = MAX_EXPLORED, *,
+    antialiased: bool = False,
+) -> tuple[Arranged, Sights | None]:  # fmt: skip
     """Arranged `gaussians` with their sensitivities, without outliers, and pictures of them to fit to.
 
     For a splat without `views`, nothing is removed or fitted, because it is unknown what its cameras saw. `limit`: the
-    maximum number of pictures from which sensitivities are measured.
+    maximum number of pictures from which sensitivities are measured. `antialiased`: whether the splat has that mark.
     """
     pace.begin(1)
-    sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit)
+    sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit, antialiased=antialiased)
     arranged = Arranged(gaussians, sensitivity)
     if not views:
         return arranged, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,12 @@ Image3 = NDArray[np.float32]
 @dataclass(frozen=True)
 class Yardstick:
     """Cameras, the original splat's pictures from them, and the number of pixels in each that the original covers: the
-    reference for measuring coarser splats."""
+    reference for measuring coarser splats. `antialiased`: whether the splat has that mark."""
 
     cameras: list[Camera]
     pictures: list[Image3]
     covered: list[float]
+    antialiased: bool = False
 
     def mean_squared_error(self, gaussians: Gaussians) -> float:
         """Per covered pixel and channel, in the colour range 0..1; the mean over the pictures.
@@ -45,7 +46,7 @@ class Yardstick:
         Errors count everywhere, but are divided only by the covered area, not by the empty background.
         """
         errors = [
-            float(np.square(picture - draw(gaussians, camera)).sum(dtype=np.float64)) / (3 * covered)
+            float(np.square(picture - self._drawn(gaussians, camera)).sum(dtype=np.float64)) / (3 * covered)
             for camera, picture, covered in zip(self.cameras, self.pictures, self.covered, strict=True)
         ]
         return float(np.mean(errors))
@@ -54,21 +55,24 @@ class Yardstick:
         """Half of the pictures, unless there are few: enough for the ratio of two errors."""
         if len(self.cameras) < _FEW_VIEWS:
             return self
-        return Yardstick(self.cameras[::2], self.pictures[::2], self.covered[::2])
+        return replace(self, cameras=self.cameras[::2], pictures=self.pictures[::2], covered=self.covered[::2])
 
     def of(self, gaussians: Gaussians) -> Yardstick:
         """A yardstick with the same cameras and the pictures of another splat."""
-        return Yardstick(self.cameras, [draw(gaussians, camera) for camera in self.cameras], self.covered)
+        return replace(self, pictures=[self._drawn(gaussians, camera) for camera in self.cameras])
+
+    def _drawn(self, gaussians: Gaussians, camera: Camera) -> Image3:
+        return draw(gaussians, camera, antialiased=self.antialiased)
 
 
-def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> Yardstick:
+def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing, *, antialiased: bool = False) -> Yardstick:
     """The yardstick for files of `gaussians`: pictures 960 pixels wide, from the `measuring_cameras`."""
     cameras, pictures, covered = measuring_cameras(gaussians, views, framing), [], []
     for camera in cameras:
-        picture, alpha = render_with_alpha(gaussians, camera, BACKGROUND)
+        picture, alpha = render_with_alpha(gaussians, camera, BACKGROUND, antialiased=antialiased)
         pictures.append(np.clip(picture, 0, 1))
         covered.append(covered_pixels(alpha))
-    return Yardstick(cameras, pictures, covered)
+    return Yardstick(cameras, pictures, covered, antialiased)
 
 
 def covered_pixels(alpha: NDArray[np.float32]) -> float:
@@ -76,9 +80,9 @@ def covered_pixels(alpha: NDArray[np.float32]) -> float:
     return max(float(alpha.sum(dtype=np.float64)), _MIN_COVERED * alpha.size)
 
 
-def draw(gaussians: Gaussians, camera: Camera) -> Image3:
+def draw(gaussians: Gaussians, camera: Camera, *, antialiased: bool = False) -> Image3:
     """A picture (height, width, 3) in 0..1 on the plain dark background on which pictures are compared."""
-    return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
+    return np.clip(render(gaussians, camera, BACKGROUND, antialiased=antialiased), 0, 1)
 
 
 def psnr(mean_squared_error: float) -> float:
@@ -89,16 +93,17 @@ def psnr(mean_squared_error: float) -> float:
 @dataclass(frozen=True)
 class HeldOut:
     """Photos that no training saw, with their names and cameras, and the ground and sky that are drawn behind the
-    splat (pictures of the photos' sizes; None: black)."""
+    splat (pictures of the photos' sizes; None: black). `antialiased`: whether the splat has that mark."""
 
     names: list[str]
     cameras: list[Camera]
     photos: list[NDArray[np.uint8]]
     behind: list[NDArray[np.uint8]] | None = None
+    antialiased: bool = False
 
     def draw(self, gaussians: Gaussians, number: int) -> Image3:
         """The splat's picture for a photo, (height, width, 3) in 0..1, over the surroundings used in training."""
-        picture, alpha = render_with_alpha(gaussians, self.cameras[number])
+        picture, alpha = render_with_alpha(gaussians, self.cameras[number], antialiased=self.antialiased)
         if self.behind is not None:
             picture = picture + ((1 - alpha) / np.float32(255))[..., None] * self.behind[number]
         return np.clip(picture, 0, 1)
@@ -113,9 +118,11 @@ class HeldOut:
         return float(np.mean(values))
 
 
-def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundings | None = None) -> HeldOut | None:
+def held_out_photos(
+    views: Sequence[View], folder: Path, surroundings: Surroundings | None = None, *, antialiased: bool = False
+) -> HeldOut | None:
     """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none. `surroundings`: what
-    they were trained over.
+    they were trained over; `antialiased`: whether the splat has that mark.
 
     Raises StageError(INVALID_SCENE) if one cannot be read.
     """
@@ -131,7 +138,7 @@ def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundi
     behind = None
     if surroundings is not None:  # drawn once and stored as bytes: photos are compared with them many times
         behind = [np.rint(255 * background(surroundings, camera)).astype(np.uint8) for camera in cameras]
-    return HeldOut(names, cameras, photos, behind)
+    return HeldOut(names, cameras, photos, behind, antialiased)
 
 
 def _photo(path: Path) -> NDArray[np.uint8]:

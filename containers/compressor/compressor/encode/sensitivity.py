@@ -36,23 +36,26 @@ _FULL = HIGHER_COEFFICIENTS[-1] + 1
 
 def measure_sensitivity(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None],
-    limit: int = MAX_EXPLORED,
+    limit: int = MAX_EXPLORED, *, antialiased: bool = False,
 ) -> tuple[Sensitivity, Sights]:  # fmt: skip
-    """The sensitivity of `gaussians`, seen from training cameras and from all round; held-out cameras are not used."""
+    """The sensitivity of `gaussians`, seen from training cameras and from all round; held-out cameras are not used.
+
+    `antialiased`: whether the splat has that mark.
+    """
     cameras = exploring_cameras(gaussians, views, framing, min(limit, max(_MIN_VIEWS, _WORK // len(gaussians))))
-    tally = _Tally(gaussians)
+    tally = _Tally(gaussians, antialiased)
     for camera in cameras:
         check_stop()
         tally.add(camera)
-    return tally.sensitivity(), Sights(cameras, tally.pictures)
+    return tally.sensitivity(), Sights(cameras, tally.pictures, antialiased)
 
 
 class _Tally:
     """Sums over the views."""
 
-    def __init__(self, gaussians: Gaussians) -> None:
+    def __init__(self, gaussians: Gaussians, antialiased: bool) -> None:
         count = len(gaussians)
-        self._gaussians = gaussians
+        self._gaussians, self._antialiased = gaussians, antialiased
         self._views = 0
         self.pictures: list[Float32] = []
         self._blocks = np.zeros((count, NUMBERS * (NUMBERS + 1) // 2), np.float32)
@@ -61,7 +64,7 @@ class _Tally:
 
     def add(self, camera: Camera) -> None:
         g = self._gaussians
-        rendering = render_from(g, camera)
+        rendering = render_from(g, camera, antialiased=self._antialiased)
         gradients, weights = rendering.curvature()
         weight = np.float32(1 / (3 * covered_pixels(1 - rendering.transmittance)))
         for which, raw in gradients:
