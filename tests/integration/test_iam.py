@@ -58,6 +58,18 @@ class Stack:
         assert "FunctionError" not in answer, document
         return document
 
+    def request(self, method: str, path: str, email: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API answers to a signed-in customer."""
+        event = sample_event("api/get-jobs") | {"routeKey": f"{method} {path}", "rawPath": path}
+        event["body"] = json.dumps(body) if body is not None else None
+        event["headers"] = event["headers"] | {"content-type": "application/json"}
+        event["requestContext"]["http"] |= {"method": method, "path": path}
+        event["requestContext"]["authorizer"]["jwt"]["claims"] |= {"email": email, "email_verified": "true"}
+        answer = self.invoke("ApiFunction", event)
+        document: dict[str, Any] = json.loads(answer["body"])
+        assert answer["statusCode"] < 300, document
+        return document
+
     def role(self, name: str) -> boto3.Session:
         """A session with the role's permissions. Its trust policy is replaced so that the account may assume it; its
         permissions stay."""
@@ -102,6 +114,18 @@ def test_a_stage_runs_with_the_role_of_its_job(stack: Stack, tmp_path: Path) -> 
     ]
     assert len(callers) == 3
     assert all(f"assumed-role/{stack.physical['SageMakerRole']}/" in caller for caller in callers)
+
+
+def test_a_job_is_run_again_from_the_api_with_the_roles_permissions(stack: Stack, tmp_path: Path) -> None:
+    """From its last stage on, and from its first, which needs the upload."""
+    succeeded = stack.send(tmp_path, "again@example.com")[-1]
+    for again, stage in (("r2", "compressor"), ("r3", "sfm")):
+        with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
+            answer = stack.request("POST", f"/jobs/{succeeded.job_id}/rerun", "again@example.com", {"from": stage})
+            assert answer["jobId"] == f"{succeeded.job_id}-{again}"
+            last = list(subscription.follow(JOB_SECONDS))[-1]
+            assert (last.job_id, last.type) == (answer["jobId"], "Job Succeeded"), last.error
+    assert stack.denials() == []
 
 
 def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ That includes a little more than what really runs, never less.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,15 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Reached:
-    """The contents of reached code: names, attributes, whole strings, and f-strings with None for each placeholder."""
+    """The contents of reached code: names, attributes, whole strings, and f-strings with None for each placeholder.
+    `by_class`: the names in the reached methods of each class. `tables`: the classes made for a table, as in
+    `JobsTable(table(settings.jobs_table))`, each with the setting."""
 
     names: frozenset[str]
     strings: frozenset[str]
     templates: frozenset[tuple[str | None, ...]]
+    by_class: Mapping[str, frozenset[str]]
+    tables: frozenset[tuple[str, str]]
 
 
 @cache
@@ -31,9 +36,11 @@ def reached_from(module: str) -> Reached:
     """The contents of all code reached from the top level and the `handler` of `module` (dotted)."""
     modules = _imported_modules(module)
     definitions = [found for name in sorted(modules) for found in _definitions(_tree(name))]
+    owners = _owners(definitions)
     top_levels = [node for name in sorted(modules) for node in _top_level(_tree(name))]
     words = _words(top_levels) | {"handler"}
     nodes: list[ast.AST] = list(top_levels)
+    by_class = defaultdict[str, set[str]](set)
     waiting = definitions
     while True:
         mentioned = [found for found in waiting if found.name in words or found.name == "__init__" or _is_route(found)]
@@ -43,11 +50,39 @@ def reached_from(module: str) -> Reached:
         new = [node for found in mentioned for node in _own_nodes(found)]
         nodes += new
         words |= _words(new)
+        for method in mentioned:
+            for owner in owners.get(method, ()):
+                by_class[owner].update(name for node in _own_nodes(method) for name in _names(node))
     return Reached(
         names=frozenset(name for node in nodes for name in _names(node)),
         strings=frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)),
         templates=frozenset(_blanks(node) for node in nodes if isinstance(node, ast.JoinedStr)),
+        by_class={owner: frozenset(names) for owner, names in by_class.items()},
+        tables=frozenset(found for node in nodes if (found := _class_of_table(node))),
     )
+
+
+def _owners(definitions: list[_Definition]) -> dict[_Definition, list[str]]:
+    """The class of each method, and the classes that inherit it."""
+    classes = [found for found in definitions if isinstance(found, ast.ClassDef)]
+    owners: dict[_Definition, list[str]] = {}
+    for owner in classes:
+        heirs = [heir.name for heir in classes if owner.name in [name for base in heir.bases for name in _names(base)]]
+        for method in owner.body:
+            if isinstance(method, _Definition):
+                owners[method] = [owner.name, *heirs]
+    return owners
+
+
+def _class_of_table(node: ast.AST) -> tuple[str, str] | None:
+    """`("JobsTable", "jobs_table")` for `JobsTable(table(settings.jobs_table))`."""
+    match node:
+        case ast.Call(
+            func=ast.Name(id=owner),
+            args=[ast.Call(func=ast.Name(id="table"), args=[ast.Attribute(attr=setting)]), *_],
+        ):
+            return owner, setting
+    return None
 
 
 def _is_route(found: _Definition) -> bool:

@@ -51,7 +51,7 @@ class Function:
     name: str
     properties: dict[str, Any]
     build_method: str | None
-    variables: frozenset[str]
+    variables: dict[str, Any]
 
     @property
     def handler_module(self) -> str:
@@ -79,10 +79,21 @@ class Function:
 
     def actions(self) -> set[str]:
         """The IAM actions that its policies allow."""
-        statements = [
-            statement for policy in self.properties.get("Policies", []) for statement in policy.get("Statement", [])
-        ]
-        return {action for statement in statements for action in statement["Action"]}
+        return {action for statement in self._statements() for action in statement["Action"]}
+
+    def permissions(self, service: str) -> set[tuple[str, str]]:
+        """Each IAM action of a service that its policies allow, with the logical name of the resource."""
+        return {
+            (action, resource)
+            for statement in self._statements()
+            for action in statement["Action"]
+            if action.startswith(f"{service}:")
+            for resource in _references(statement["Resource"])
+        }
+
+    def _statements(self) -> list[dict[str, Any]]:
+        policies = self.properties.get("Policies", [])
+        return [statement for policy in policies for statement in policy.get("Statement", [])]
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Template:
                 name=name,
                 properties=resource["Properties"],
                 build_method=resource.get("Metadata", {}).get("BuildMethod"),
-                variables=frozenset(resource["Properties"].get("Environment", {}).get("Variables", {})),
+                variables=resource["Properties"].get("Environment", {}).get("Variables", {}),
             )
             for name, resource in self.of_type("AWS::Serverless::Function").items()
         ]

@@ -16,7 +16,15 @@ from botocore import xform_name
 from tests.support.reach import Reached, reached_from
 from tests.support.sam_template import Function, Template
 
-FUNCTIONS = {function.name: function for function in Template.load().functions}
+TEMPLATE = Template.load()
+FUNCTIONS = {function.name: function for function in TEMPLATE.functions}
+# setting → logical name of the table
+TABLES = {
+    setting: value["Ref"]
+    for variables in (TEMPLATE.global_variables, *(function.variables for function in FUNCTIONS.values()))
+    for setting, value in variables.items()
+    if setting.endswith("_TABLE")
+}
 
 # boto3 service → prefix of its IAM actions
 PREFIX = {
@@ -50,6 +58,14 @@ ALSO_CHECKED = {
 IDEMPOTENCY = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 # names of other functions that are also operations of a service in use: re.Pattern.search, socket.create_connection
 NOT_CALLS = {"search", "create_connection"}
+# calls of methods that are not reached, but have the name of one that is: JobsTable.find, a file's write, the record of
+# a delivery
+NAMESAKES = {
+    "SweepJobsFunction": {("dynamodb:GetItem", "StageRunsTable")},
+    "NotifyFunction": {("dynamodb:PutItem", "PaceTable")},
+    "ApiFunction": {("dynamodb:PutItem", "PaceTable")},
+    "CallWebhookFunction": {("dynamodb:UpdateItem", "JobsTable")},
+}
 # boto3's managed copy: not an operation of S3, but several
 MANAGED_COPY = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 SAGEMAKER_KINDS = ("processing", "training")
@@ -102,6 +118,30 @@ def test_a_function_may_do_all_that_its_code_does(function: Function) -> None:
 @each_function
 def test_a_function_may_do_nothing_more(function: Function) -> None:
     assert function.actions() - needed(function) == set()
+
+
+@each_function
+def test_a_function_may_do_with_each_table_what_its_code_does(function: Function) -> None:
+    """What it may do with one table must not stand for what it has to do with another."""
+    reached = reached_from(function.handler_module)
+    read = {setting for setting in reached.names if setting.upper() in TABLES}
+    assert read - {setting for _, setting in reached.tables} <= {"idempotency_table"}
+    wanted = {
+        (f"dynamodb:{operations('dynamodb')[method]}", TABLES[setting.upper()])
+        for owner, setting in reached.tables
+        for method in reached.by_class[owner] & operations("dynamodb").keys()
+    }
+    if "DynamoDBPersistenceLayer" in reached.names:
+        wanted |= {(action, TABLES["IDEMPOTENCY_TABLE"]) for action in IDEMPOTENCY}
+    assert function.permissions("dynamodb") == wanted - NAMESAKES.get(function.name, set())
+
+
+@each_function
+def test_a_function_may_see_that_an_object_which_it_may_read_is_not_there(function: Function) -> None:
+    """Without s3:ListBucket, S3 answers 403 instead of 404."""
+    allowed = function.permissions("s3")
+    read = {bucket for action, bucket in allowed if action == "s3:GetObject"}
+    assert read <= {bucket for action, bucket in allowed if action == "s3:ListBucket"}
 
 
 @each_function
