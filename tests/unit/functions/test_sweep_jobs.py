@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from contract.stages import Stage
+from domain.jobs_table import JobsTable
 from domain.status import StatusBus
 from sweep_jobs.sweep import GRACE, LOOK_BACK, MAX_JOB_AGE, Unswept, oldest_begin
 from tests.support.archives import SIX_PHOTOS
@@ -29,6 +30,7 @@ def ended(cloud: Cloud, status: str, minutes_ago: float, *states: str, job_id: s
     started = at - timedelta(hours=1)
     execution = FakeExecution({}, status, states=list(states), started_at=started, stopped_at=at)
     cloud.stepfunctions.executions[job_id] = execution
+    cloud.table("jobs").put_item(Item={"jobId": job_id, "owner": "pilot-1"})  # start_job recorded it
 
 
 def sweep() -> list[str]:
@@ -73,6 +75,17 @@ def test_a_final_event_that_was_started_and_never_arrived_is_published_after_all
 def test_a_final_event_that_was_sent_is_not_published_again_however_late_it_is(cloud: Cloud) -> None:
     ended(cloud, "FAILED", 11, "JobStarted", "JobFailed", "Failed")
     sweep()
+    assert cloud.said() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "states"), [("ABORTED", ("JobStarted", "RunSfm")), ("FAILED", ("JobStarted", "JobFailed", "Failed"))]
+)
+def test_a_job_that_its_owner_has_deleted_is_left_alone(cloud: Cloud, status: str, states: tuple[str, ...]) -> None:
+    """Its final event was there, or it could not have been deleted; another would bring its item back, without owner."""
+    ended(cloud, status, 11, *states)
+    JobsTable(cloud.table("jobs")).delete(JOB_ID)
+    assert sweep() == []
     assert cloud.said() == []
 
 
