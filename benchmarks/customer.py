@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from contract.stages import Stage
-from local.address import DEFAULT_PORT, Address
+from local.address import Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import fetch, upload
 from local.deploy import deploy_pipeline
+from local.ports import DEFAULT_PORT
 from local.sample_photos import BUILD, make_sample
 from local.web import api_url, sign_in
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from contract.stages import Stage
-from local.address import DEFAULT_PORT
 from local.cloud import ROOT, attached_cloud
 from local.demo import deploy_for, run
+from local.ports import DEFAULT_PORT
 from local.sample_photos import BUILD, make_sample
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import urllib.request
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,10 +12,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-HOST = "127.0.0.1"
+from local.ports import HOST
+
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
-DEFAULT_PORT = 4566
 
 
 @dataclass(frozen=True)
@@ -91,25 +88,3 @@ def get(url: str, timeout: float = 10.0) -> bytes:
     with opener.open(url, timeout=timeout) as response:
         body: bytes = response.read()
         return body
-
-
-def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the local cloud's processes inherit: the machine's settings, but no accounts or servers."""
-    names = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"}
-    libraries = ("OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "TORCH_", "CUDA_", "NVIDIA_")
-    return {name: value for name, value in environ.items() if name in names or name.startswith(libraries)}
-
-
-def free_ports(count: int, preferred: int | None = None) -> list[int]:
-    """`count` different ports on which nothing listens, the first one `preferred` when that is free."""
-    with ExitStack() as held:
-        ports = []
-        for wanted in [preferred or 0, *[0] * (count - 1)]:
-            probe = held.enter_context(socket.socket())
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, wanted))
-            except OSError:
-                probe.bind((HOST, 0))
-            ports.append(probe.getsockname()[1])
-        return ports

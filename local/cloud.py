@@ -14,7 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from local.address import Address, free_ports, get
+from botocore.exceptions import BotoCoreError
+
+from local.address import Address, get
+from local.ports import listeners, port_of
 from local.server import server_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +71,10 @@ def attached_cloud(
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
+    except (BotoCoreError, OSError) as fault:
+        if _ended(process):
+            raise CloudError(f"the local cloud ended unexpectedly; {_end_of_log(cloud)}") from fault
+        raise
     finally:
         assert process.stdin is not None
         with suppress(OSError):
@@ -142,9 +149,7 @@ def _launch(
     free = shutil.disk_usage(folder).free
     if free < MIN_FREE_BYTES:
         raise CloudError(f"{folder} has {free / 1e9:.1f} GB free, and a job needs {MIN_FREE_BYTES / 1e9:.0f} GB")
-    address = Address(*free_ports(2, preferred_port))
     command = [sys.executable, "-m", "local.server", "--folder", str(folder), "--root", str(root)]
-    command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]
     if images:
         command += ["--images", json.dumps(dict(images)), "--engine", os.environ.get("DOCKER_HOST", "")]
     if quotas:
@@ -153,9 +158,15 @@ def _launch(
         command += ["--spot", json.dumps(dict(spot))]
     if blocks:
         command += ["--blocks", str(blocks)]
-    with (folder / "cloud.log").open("wb") as log:
+    if attached:
+        command += ["--attached"]
+    # the process gets sockets that already listen: of two clouds that start at once, both would find a port free
+    with listeners(2, preferred_port) as sockets, (folder / "cloud.log").open("wb") as log:
+        address = Address(*map(port_of, sockets))
+        descriptors = [listener.fileno() for listener in sockets]
         process = subprocess.Popen(
-            command + (["--attached"] if attached else []),
+            [*command, "--listeners", *map(str, descriptors)],
+            pass_fds=descriptors,
             cwd=ROOT,
             env=server_environment(address, folder, enforce_iam, concurrency),
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
@@ -171,9 +182,19 @@ def _wait_until_healthy(cloud: Cloud, process: subprocess.Popen[bytes]) -> None:
     for url in (f"{cloud.address.url}/_ministack/health", f"{cloud.address.sagemaker_url}/health"):
         while not _answers(url):
             if process.poll() is not None or time.monotonic() > deadline:
-                tail = cloud.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise CloudError(f"the local cloud did not start; its log, {cloud.log}, ends with:\n{tail}")
+                raise CloudError(f"the local cloud did not start; {_end_of_log(cloud)}")
             time.sleep(0.05)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Its connections close moments before it has ended."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    return process.returncode is not None
+
+
+def _end_of_log(cloud: Cloud) -> str:
+    return f"its log, {cloud.log}, ends with:\n{cloud.log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
 
 
 def _answers(url: str) -> bool:

@@ -15,16 +15,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from contract.blocks import MAX_BLOCKS
 from contract.branding import BRANDING
-from contract.codes import FAILURES, ErrorCode
+from contract.codes import FAILURES
 from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
-from local.address import DEFAULT_PORT, Address
+from local.address import Address
 from local.board import Board
 from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
@@ -33,6 +34,7 @@ from local.deploy import DeployError, deploy_pipeline
 from local.display import printable, progress_display, stop_in_order
 from local.folders import SHOWN, code_of, free_folder, pack
 from local.logs import function_logs
+from local.ports import DEFAULT_PORT
 from local.sagemaker.engine import EngineError, build_images
 from local.sample_photos import BUILD, make_sample
 from local.template import load_template
@@ -101,11 +103,25 @@ def parse(given: list[str]) -> argparse.Namespace:
         if not (arguments.blocks.isascii() and arguments.blocks.isdigit() and 1 <= int(arguments.blocks) <= MAX_BLOCKS):
             parser.error(f"BLOCKS is {arguments.blocks!r}, and must be a number from 1 to {MAX_BLOCKS}")
         arguments.blocks = int(arguments.blocks)
-    if arguments.zip is not None and not arguments.zip.exists():
-        parser.error(f"there is no file or folder {str(arguments.zip)!r}")
-    if arguments.logo is not None and not arguments.logo.is_file():
-        parser.error(f"there is no file {str(arguments.logo)!r}")
+    for path, wanted in ((arguments.zip, "file or folder"), (arguments.logo, "file")):
+        if path is not None and (fault := unreadable(path, wanted)):
+            parser.error(fault)
     return arguments
+
+
+def unreadable(path: Path, wanted: str) -> str | None:
+    """Why there is no such `wanted` ("file", "file or folder") to read; None if there is one."""
+    try:
+        str(path).encode()
+        if not (path.exists() if "folder" in wanted else path.is_file()):
+            return f"there is no {wanted} {str(path)!r}"
+        if path.is_file():
+            path.open("rb").close()
+    except UnicodeEncodeError:
+        return f"the name {str(path)!r} is not UTF-8; rename the {wanted}"
+    except OSError as fault:
+        return f"{str(path)!r} cannot be read: {fault.strerror}"
+    return None
 
 
 def one_of_each() -> dict[str, int]:
@@ -166,22 +182,20 @@ def check_room(folder: Path) -> None:
 
 
 def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
-    """Copy the job's results and its mail to `wanted` or a folder beside it. If that disk is full, copy them to a
-    folder below .local, which may be on another disk, so that they are not lost. Raises OSError(ENOSPC) only if both
-    are full."""
-    for folder in (free_folder(wanted), free_folder(ROOT / ".local" / "delivered" / wanted.name)):
+    """Copy the job's results and its mail to `wanted` or a folder beside it. If nothing can be written there, copy them
+    to a folder below .local, so that they are not lost. Raises OSError only if that fails, too."""
+    for place in (wanted, ROOT / ".local" / "delivered" / wanted.name):
         try:
+            folder = free_folder(place)
             fetch(cloud.address, last.outputs, folder)
             if mail is not None:
                 (folder / "mail.html").write_text(mail.page(cloud.address, last.outputs), encoding="utf-8")
         except OSError as fault:
-            if code_of(fault) is not ErrorCode.DISK_FULL:
-                raise
-            full = fault
-            print(f"there is no room for the result in {folder.parent}", file=sys.stderr)
+            last_fault = fault
+            print(f"the result cannot be written to {place.parent}: {fault.strerror}", file=sys.stderr)
         else:
             return folder
-    raise full
+    raise last_fault
 
 
 def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[str]:
@@ -215,16 +229,20 @@ def summary(board: Board, now: datetime) -> dict[str, Any]:
 
 
 def tidy(folder: Path, keep_logs: bool) -> None:
-    """Remove what a run left in its cloud's folder: photos, models, scratch; after a failure the logs stay."""
+    """Remove what a run left in its cloud's folder: photos, models, scratch; after a failure the logs stay. Files that
+    containers wrote as root stay, too, and are reported."""
     if not keep_logs:
         shutil.rmtree(folder, ignore_errors=True)
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.suffix != ".log":
-            path.unlink(missing_ok=True)
+    else:
+        for path in sorted(folder.rglob("*"), reverse=True):
+            with suppress(OSError):
+                if path.is_dir() and not path.is_symlink():
+                    if not any(path.iterdir()):
+                        path.rmdir()
+                elif path.suffix != ".log":
+                    path.unlink(missing_ok=True)
+    if any(path.is_file() and not (keep_logs and path.suffix == ".log") for path in folder.rglob("*")):
+        print(f"files in {folder} could not be removed: they belong to another user", file=sys.stderr)
 
 
 if __name__ == "__main__":

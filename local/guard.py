@@ -15,7 +15,7 @@ from mimetypes import guess_type
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from local.address import HOST
+from local.ports import HOST
 
 NAMES = (HOST, "localhost")
 # for the customer's page: as the template's WebHeaders, with this machine as the only host

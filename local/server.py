@@ -1,7 +1,8 @@
 """The local cloud's process: MiniStack with its patches and the local SageMaker. Started by local/cloud.py.
 
-    python -m local.server --port 4566 --sagemaker-port 4567 --folder .local/cloud --root . [--attached]
+    python -m local.server --listeners 5 6 --folder .local/cloud --root . [--attached]
 
+`--listeners`: the inherited sockets that listen for MiniStack and for SageMaker.
 `--attached` ends the process when its standard input closes, so that it never outlives the process that started it,
 however that one ends.
 """
@@ -17,14 +18,17 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from contract.blocks import BLOCKS_VARIABLE
-from local.address import ACCOUNT, HOST, REGION, Address, inherited
+from local.address import ACCOUNT, REGION, Address
+from local.environment import inherited
 from local.guard import guarded, is_page
+from local.ports import HOST, port_of
 from local.sagemaker.container import Image, project_images
 from local.sagemaker.engine import engine_images
 from local.sagemaker.job import Job
@@ -66,8 +70,7 @@ def _temporary(folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--sagemaker-port", type=int, required=True)
+    parser.add_argument("--listeners", type=int, nargs=2, required=True, help="file descriptors of listening sockets")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
     parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
@@ -82,16 +85,19 @@ def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    address = Address(arguments.port, arguments.sagemaker_port)
+    gateway, sagemaker_listener = (socket.socket(fileno=descriptor) for descriptor in arguments.listeners)
+    address = Address(port_of(gateway), port_of(sagemaker_listener))
     root: Path = arguments.root.resolve()
     images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
     variables = {BLOCKS_VARIABLE: arguments.blocks} if arguments.blocks else {}
     spot = SpotMarket(**arguments.spot)
-    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, spot, variables)
-    asyncio.run(_serve(address, sagemaker, arguments.folder.resolve(), arguments.attached))
+    jobs = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, spot, variables)
+    asyncio.run(_serve(gateway, sagemaker_listener, jobs, arguments.folder.resolve(), arguments.attached))
 
 
-async def _serve(address: Address, jobs: SageMaker, folder: Path, attached: bool) -> None:
+async def _serve(
+    gateway: socket.socket, sagemaker_listener: socket.socket, jobs: SageMaker, folder: Path, attached: bool
+) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -101,7 +107,7 @@ async def _serve(address: Address, jobs: SageMaker, folder: Path, attached: bool
 
     patches.apply()
     iam.apply()
-    sagemaker = SageMakerServer(jobs, address.sagemaker_port, iam.authorize_sagemaker)
+    sagemaker = SageMakerServer(jobs, sagemaker_listener, iam.authorize_sagemaker)
     sagemaker.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -109,12 +115,12 @@ async def _serve(address: Address, jobs: SageMaker, folder: Path, attached: bool
         loop.add_signal_handler(number, stop.set)
     if attached:
         loop.run_in_executor(None, _wait_for_end_of_input, loop, stop)
-    config = Config()
-    config.bind = [f"{HOST}:{address.port}"]
+    config, port = Config(), port_of(gateway)
+    config.bind = [f"fd://{gateway.detach()}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1.0
     try:
-        guard: Any = guarded(app, address.port, is_page)  # hypercorn types every message, ASGI's own document does not
+        guard: Any = guarded(app, port, is_page)  # hypercorn types every message, ASGI's own document does not
         await serve(guard, config, shutdown_trigger=stop.wait)
     finally:
         sagemaker.close()

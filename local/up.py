@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.address import DEFAULT_PORT
 from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, find_detached, start_detached, stop_detached
 from local.deploy import DeployError, deploy_pipeline, stack_outputs
+from local.ports import DEFAULT_PORT
 from local.web import api_url, publish, sign_in
 
 FOLDER = ROOT / ".local" / "cloud"
@@ -39,7 +39,7 @@ def main() -> int:
                 outputs = stack_outputs(cloud.address)
             else:
                 cloud, outputs = start()
-    except (CloudError, DeployError, BundleError) as error:
+    except (CloudError, DeployError, BundleError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     token = sign_in(cloud.address, outputs)["id_token"]

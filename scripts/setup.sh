@@ -14,6 +14,18 @@ quietly() { # command: shows what it printed only if it fails
   printed=$("$@" 2>&1) || { echo "$printed" >&2; return 1; }
 }
 
+in_background() { # command: in a process group of its own, which ends with this script; $! is its process
+  set -m # without it, background jobs ignore Ctrl-C
+  "$@" &
+  set +m
+}
+
+end_background() {
+  local group
+  for group in $(jobs -p); do kill -- "-$group" 2>/dev/null || true; done
+}
+trap end_background EXIT
+
 find_python() { # the first Python for which every pinned package has been built
   local name
   for name in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
@@ -70,17 +82,17 @@ run() { # [sample]
   # sample's photos, which can wait: if that fails, the demo makes them, and says why.
   environment .venv --constraint requirements.txt --requirement sample/requirements.in --requirement containers/3dgs/requirements.in
   say "compiling the CPU kernels; building the viewer and the page"
-  warm_trainer splats &
+  in_background warm_trainer splats
   local splats=$! pages stereo
   if [ "${1:-}" = sample ]; then
-    nice .venv/bin/python -m local.sample_photos >/dev/null 2>&1 &
+    in_background nice .venv/bin/python -m local.sample_photos >/dev/null 2>&1
     rendering=$!
   fi
   environment .venv --constraint requirements.txt --requirement requirements-run.in
-  build_pages &
+  in_background build_pages
   pages=$!
   wait "$splats" # both stages share these: side by side, each warm-up would compile them itself
-  warm_trainer stereo &
+  in_background warm_trainer stereo
   stereo=$!
   wait "$pages"
   PYTHONPATH=containers:containers/compressor quietly .venv/bin/python -m compressor.warm # it packs the viewer, too

@@ -14,8 +14,12 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     for folder in (ROOT, ROOT / "functions"):
         if str(folder) not in sys.path:
-            sys.path.append(str(folder))
-    from spaceport.cli import main as run  # what it imports is found from here on
+            sys.path.append(str(folder))  # what is imported below is found there
+    if sys.argv[1:2] == ["doctor"]:
+        from spaceport import doctor  # which needs none of the packages that it looks for
+
+        return doctor.report(doctor.checks(ROOT), sys.stdout)
+    from spaceport.cli import main as run
 
     return run(sys.argv[1:], ROOT)
 

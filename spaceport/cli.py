@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
 from contract.branding import MAX_COMPANY, Company
@@ -21,7 +22,6 @@ from domain.pace import in_words
 from local.display import printable, stop_in_order
 from local.folders import SHOWN, free_folder
 from local.sagemaker.container import project_images
-from spaceport import doctor
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run, estimate_of
 from spaceport.source import Source, read_source
@@ -42,8 +42,6 @@ def main(arguments: Sequence[str], root: Path) -> int:
     """Run one command; returns the exit code. `root`: the folder that holds the project's parts."""
     if arguments[:1] == ["cloud"]:
         return cloud(arguments[1:], root)
-    if arguments[:1] == ["doctor"]:
-        return doctor.report(doctor.checks(root), sys.stdout)
     stop_in_order()
     return scene(parser().parse_args(arguments), root)
 
@@ -87,7 +85,8 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         print(f"spaceport: there is no {printable(str(given.input))}", file=sys.stderr)
         return WRONG_USE
     except OSError as fault:
-        print(f"spaceport: {printable(str(given.input))} cannot be read: {fault.strerror}", file=sys.stderr)
+        unreadable = printable(str(fault.filename or given.input))
+        print(f"spaceport: {unreadable} cannot be read: {fault.strerror}", file=sys.stderr)
         return WRONG_USE
     except RejectedUpload as rejected:
         _explain(rejected.error)
@@ -97,9 +96,12 @@ def scene(given: argparse.Namespace, root: Path) -> int:
     if given.blocks is not None and Stage.SFM not in stages:
         print("spaceport: --blocks is for photos, or a scene of them: they are cut into blocks first", file=sys.stderr)
         return WRONG_USE
-    if given.logo is not None and not given.logo.is_file():
-        print(f"spaceport: there is no {given.logo}", file=sys.stderr)
-        return WRONG_USE
+    if given.logo is not None:
+        try:
+            given.logo.open("rb").close()
+        except OSError as fault:
+            print(f"spaceport: {printable(str(given.logo))} cannot be read: {fault.strerror}", file=sys.stderr)
+            return WRONG_USE
     company = Company(*(one_line(text, MAX_COMPANY) for text in (given.company, given.company_address)))
     out = given.out or Path("out") / source.name
     if out.name in ("", ".."):  # `.` has no name and `..` not its own, but the folders beside it are named after it
@@ -107,7 +109,12 @@ def scene(given: argparse.Namespace, root: Path) -> int:
     if not out.name:
         print(f"spaceport: {out} cannot be the folder of the result", file=sys.stderr)
         return WRONG_USE
-    plan = Plan(source, stages, options, free_folder(out), given.blocks, company, given.logo)
+    try:
+        out = _usable(out)
+    except OSError as fault:
+        print(f"spaceport: nothing can be written at {printable(str(out))}: {fault.strerror}", file=sys.stderr)
+        return WRONG_USE
+    plan = Plan(source, stages, options, out, given.blocks, company, given.logo)
     paces = PaceFile.of_user()
     print(_opening(plan, paces), file=sys.stderr, flush=True)
     outcome = Run(project_images(root), paces, sys.stderr).go(plan)
@@ -130,6 +137,13 @@ def cloud(arguments: Sequence[str], root: Path) -> int:
     from local import down, up  # the local cloud's own packages are needed for this command alone
 
     return up.main() if what == "up" else down.main()
+
+
+def _usable(out: Path) -> Path:
+    """`out`, or a folder beside it if it holds anything. Raises OSError if no folder can be made there."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name[:50]}-", dir=out.parent):
+        return free_folder(out)
 
 
 def _options(given: argparse.Namespace, source: Source) -> JobOptions:

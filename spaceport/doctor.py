@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from contract.stages import Stage
-from local.address import DEFAULT_PORT, free_ports
+from local.ports import DEFAULT_PORT, free_ports
 from local.sagemaker.engine import ENGINE
 
 PYTHONS = ((3, 11), (3, 13))  # the first and the last for which every pinned package has been built

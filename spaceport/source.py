@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from contract.archive import Entry
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
-from contract.wanted import scene_of
+from contract.wanted import scene_of, wanted_of
 from domain.errors import RejectedUpload
 from domain.preflight import (
     check_bare_film,
@@ -48,8 +50,8 @@ class Source:
 def read_source(path: Path, only: Stage | None = None) -> Source:
     """Look at the input, as the preflight of an upload does: nothing is unpacked.
 
-    `only` says for which stage the input is; otherwise its content does. Raises FileNotFoundError, and RejectedUpload
-    with the code and the facts.
+    `only` says for which stage the input is; otherwise its content does. Raises FileNotFoundError, another OSError for
+    what cannot be read, and RejectedUpload with the code and the facts.
     """
     if path.is_dir():
         return _folder(path, only)
@@ -82,6 +84,10 @@ def _folder(path: Path, only: Stage | None) -> Source:
     entries = [Entry(file.relative_to(path).as_posix(), size, size) for file, size in files]
     size = sum(size for _, size in files)
     step = PipelineStep.for_stage(only) if only else _step_of(entries)
+    wanted = wanted_of(step, [entry.path for entry in entries])
+    for (file, _), entry in zip(files, entries, strict=True):
+        if wanted(entry.path) and not os.access(file, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     if step is PipelineStep.COMPRESSION and (path / "scene.ply").is_file():  # other splats beside it do not count
         return Source(path, step, 0, size)
     photos = check_entries(entries, size, step)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.stages import Stage
-from local.address import inherited
+from local.environment import inherited
 
 GRACE_SECONDS = 120.0  # between SIGTERM and SIGKILL, as in SageMaker
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from local.guard import refusal
+from local.ports import port_of
 from local.sagemaker.service import SageMaker
 from local.sagemaker.validation import RequestError
 
@@ -17,17 +19,18 @@ Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any], Mapping[str, st
 
 
 class SageMakerServer:
-    """Serves `sagemaker` at 127.0.0.1:`port`, in separate threads, until closed; `authorize` checks every request."""
+    """Serves `sagemaker` on the socket `listener`, in separate threads, until closed; `authorize` checks each call."""
 
-    def __init__(self, sagemaker: SageMaker, port: int, authorize: Authorize) -> None:
+    def __init__(self, sagemaker: SageMaker, listener: socket.socket, authorize: Authorize) -> None:
         self._sagemaker = sagemaker
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(sagemaker, authorize))
+        self._server = ThreadingHTTPServer(
+            listener.getsockname(), _handler(sagemaker, authorize), bind_and_activate=False
+        )
+        self._server.socket.close()
+        self._server.socket = listener
         self._server.daemon_threads = True
+        self.port = port_of(listener)
         self._thread = threading.Thread(target=self._server.serve_forever, name="sagemaker", daemon=True)
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
 
     def start(self) -> None:
         self._thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import urllib.error
@@ -50,6 +51,18 @@ class Deployed:
 
         wait_until(look)
         return found[0]
+
+
+def test_a_cloud_that_dies_is_reported_with_its_log(tmp_path: Path) -> None:
+    """The kernel ends it, for example, when memory runs out."""
+
+    def use() -> None:
+        with attached_cloud(tmp_path) as cloud:
+            os.kill(cloud.pid, signal.SIGKILL)
+            cloud.address.client("s3").list_buckets()
+
+    with pytest.raises(CloudError, match=r"ended unexpectedly; its log, .*cloud\.log"):
+        use()
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from local.address import HOST, Address
+from local.address import Address
 from local.cloud import ROOT, Cloud, attached_cloud, start_detached, stop_detached
 from local.customer import upload
 from local.deploy import deploy
+from local.ports import HOST
 from tests.support.processes import alive, command_of, family_of
 from tests.support.waiting import wait_until
 

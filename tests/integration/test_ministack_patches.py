@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from local.address import Address, free_ports, get
+from local.address import Address, get
 from local.cloud import attached_cloud
+from local.ports import free_ports
 from local.server import server_environment
 from tests.support.ministack_bench import PATIENCE
 from tests.support.ministack_parts import PARTS_ON_AWS, PartsProbes

@@ -11,6 +11,7 @@ import boto3
 from moto import mock_aws
 
 from local.address import Address
+from local.ports import listeners
 from local.sagemaker.container import ProcessImage
 from local.sagemaker.job import TERMINAL
 from local.sagemaker.runner import Access, Runner, SpotMarket
@@ -69,7 +70,8 @@ class Bench:
         service = SageMaker(
             runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
         )
-        self.server = SageMakerServer(service, 0, lambda *_: None)
+        with listeners(1) as (listener,):
+            self.server = SageMakerServer(service, listener.dup(), lambda *_: None)
         self.server.start()
 
     def process(self, name: str, image: str, **more: Any) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_a_final_event_that_was_sent_is_not_published_again_however_late_it_is(c
     ("status", "states"), [("ABORTED", ("JobStarted", "RunSfm")), ("FAILED", ("JobStarted", "JobFailed", "Failed"))]
 )
 def test_a_job_that_its_owner_has_deleted_is_left_alone(cloud: Cloud, status: str, states: tuple[str, ...]) -> None:
-    """Its final event was there, or it could not have been deleted; another would bring its item back, without owner."""
+    """Its final event was there, or it could not have been deleted; another would bring its item back without owner."""
     ended(cloud, status, 11, *states)
     JobsTable(cloud.table("jobs")).delete(JOB_ID)
     assert sweep() == []

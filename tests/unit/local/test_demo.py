@@ -105,6 +105,9 @@ def test_names_of_a_customers_files_are_no_commands_to_the_terminal() -> None:
         (["--quality", "best"], "QUALITY is 'best', and must be one of preview, standard, high"),
         (["--zip"], "expected one argument"),
         (["--logo", "nowhere.png"], "there is no file 'nowhere.png'"),
+        (["--logo", "."], "there is no file '.'"),
+        (["--zip", "a.jpg " * 100], "cannot be read: File name too long"),
+        (["--zip", "caf\udce9.zip"], "'caf\\udce9.zip' is not UTF-8; rename the file or folder"),
     ],
 )
 def test_wrong_use_is_explained_in_the_words_that_were_typed(
@@ -178,10 +181,41 @@ def test_a_result_that_finds_no_room_goes_to_another_disk(
     assert folder == tmp_path / "checkout" / ".local" / "delivered" / "meadow"
     assert (folder / "scene.sog").read_text() == "new"
     assert list((tmp_path / "out").iterdir()) == []  # no partial result stays
-    assert f"there is no room for the result in {tmp_path / 'out'}" in capsys.readouterr().err
+    assert f"cannot be written to {tmp_path / 'out'}: No space left on device" in capsys.readouterr().err
     monkeypatch.setattr(Anywhere, "disk", Disk(tmp_path))
     with pytest.raises(OSError, match="No space left"):
         deliver(cloud, ended("Job Succeeded", outputs=OUTPUTS), tmp_path / "out" / "meadow", None)
+
+
+def test_a_result_goes_elsewhere_if_nothing_can_be_written_where_it_belongs(
+    cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    folder = deliver(cloud, ended("Job Succeeded", outputs=OUTPUTS), tmp_path / "out" / "meadow", None)
+    assert folder == tmp_path / "checkout" / ".local" / "delivered" / "meadow"
+    assert (folder / "scene.sog").read_text() == "new"
+    assert f"the result cannot be written to {tmp_path / 'out'}" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_removed_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A container engine leaves files that belong to root."""
+    folder = tmp_path / "demo"
+    (folder / "ml").mkdir(parents=True)
+    for name in ("scene.ply", "stage.log", "upload.zip"):
+        (folder / "ml" / name).write_text(name)
+    original = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "scene.ply":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        original(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    tidy(folder, keep_logs=True)
+    assert sorted(path.name for path in (folder / "ml").iterdir()) == ["scene.ply", "stage.log"]
+    assert "could not be removed" in capsys.readouterr().err
 
 
 def test_a_failed_run_leaves_its_logs_and_a_stopped_one_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 import webbrowser
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from local import down, up
+from local.cloud import ROOT
 from spaceport import cli, doctor
 from spaceport.cli import FAILED, OK, STOPPED, WRONG_USE, main, parser
 from tests.support.plys import ply_of
@@ -129,13 +131,30 @@ def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, capsys: pytest.Cap
     assert main([str(tmp_path / "nowhere.zip")], tmp_path) == WRONG_USE
     (tmp_path / "a.ply").write_bytes(ply_of())
     assert main([str(tmp_path / "a.ply"), "--logo", str(tmp_path / "no.png")], tmp_path) == WRONG_USE
+    assert main([str(tmp_path / "a.ply"), "--logo", str(tmp_path)], tmp_path) == WRONG_USE
     assert main([str(tmp_path / "a.ply"), "-o", "/"], tmp_path) == WRONG_USE
+    assert main([str(tmp_path / "a.ply"), "-o", str(tmp_path / "a.ply" / "out")], tmp_path) == WRONG_USE
     assert main([str(tmp_path), "--max-gaussians", "3"], tmp_path) == FAILED  # an option out of range has a code
     for arguments in ([], ["a.zip", "--quality", "best"], ["cloud"], ["cloud", "sideways"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments, tmp_path)
         assert ended.value.code == WRONG_USE
-    assert "there is no" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "there is no" in said
+    assert f"{tmp_path} cannot be read: Is a directory" in said
+    assert "nothing can be written at" in said
+
+
+def test_a_photo_that_cannot_be_read_is_named_at_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that no stage reads may be closed."""
+    (photos / "notes.txt").write_text("private")
+    closed = next(path for path in photos.rglob("*") if path.suffix.lower() == ".jpg")
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) not in (closed, photos / "notes.txt"))
+    assert main([str(photos), "-o", str(tmp_path / "out")], tmp_path) == WRONG_USE
+    assert f"{closed} cannot be read: Permission denied" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_blocks_are_for_photos_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +183,15 @@ def test_the_doctor_fails_for_what_is_needed_alone(capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "MISSING  Python" in said
     assert "3.11 to 3.13 is needed: install one with `uv python install 3.13`" in said
+
+
+def test_the_doctor_needs_none_of_the_packages_that_it_looks_for(tmp_path: Path) -> None:
+    """`-S` leaves out everything that is installed."""
+    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from spaceport.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-I", "-S", "-c", code, "doctor"]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "MISSING  packages   missing: numpy" in told.stdout, told.stderr
+    assert told.returncode == 1
 
 
 def test_the_doctor_reads_the_machine() -> None:
