@@ -20,7 +20,7 @@ from contract.codes import ErrorCode
 from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
-from domain.job import Job, JobOptions, UploadedObject, job_of
+from domain.job import Job, JobOptions, UploadedObject, job_id_of, job_of
 from domain.pace import in_words
 from domain.sagemaker_requests import CAMERAS, makes_survey_products
 from local.board import Board, StageView
@@ -192,7 +192,7 @@ def job_for(source: Source, options: JobOptions) -> Job:
     status = source.path.stat()
     etag = f"{status.st_mtime_ns}-{source.bytes}"
     uploaded = UploadedObject(bucket="local", key=readable(source.path.resolve().name), etag=etag)
-    return job_of(uploaded, "local", options, datetime.now(UTC))
+    return job_of(uploaded, job_id_of(uploaded, "local"), options, datetime.now(UTC))
 
 
 def estimate_of(plan: Plan, paces: PaceFile) -> Estimate:

@@ -17,7 +17,7 @@ from api.views import summary_of, view_of
 from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
 from domain.errors import JobError, RefusedRequest, RejectedUpload
-from domain.job import UploadedObject, job_id_of, owner_in, parse_options
+from domain.job import UploadedObject, owner_in, parse_options
 from domain.job_item import REJECTED, JobItem
 from domain.jobs_table import JobsTable
 from domain.limits import OwnerLimits
@@ -53,12 +53,11 @@ class Service:
         limits: OwnerLimits,
         links: Links,
         buckets: tuple[str, ...],
-        stack: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._s3, self._jobs, self._starter = s3, jobs, starter
         self._canceller, self._rerunner = canceller, rerunner
-        self._links, self._buckets, self._stack, self._clock = links, buckets, stack, clock
+        self._links, self._buckets, self._clock = links, buckets, clock
         self._limits = limits
 
     def check(self, email: str | None, caller: Caller) -> None:
@@ -79,7 +78,7 @@ class Service:
         options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
         _check_address(options, caller)
         parsed = parse_options({name: value for name, value in options.items() if value is not None})
-        job_id = job_id_of(uploaded, self._stack)
+        job_id = self._starter.job_id_for(uploaded)
         item = self._jobs.find(job_id)
         if item is not None and item.owner is not None:
             if item.owner not in caller.owners:

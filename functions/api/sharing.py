@@ -106,7 +106,7 @@ class Sharing:
             for run in self._runs_with_intermediates(first_job_id(job_id)):  # those of runs deleted earlier, too
                 self._delete_below(self._results, f"{EXPIRING}/{run}/")
             self._delete_upload(item)
-        self._jobs.delete(job_id)
+        self._jobs.delete(item)
 
     def _delete_upload(self, item: JobItem) -> None:
         """Delete only the version that became the job: somebody else may have uploaded to the same key since, and a

@@ -64,7 +64,6 @@ def service() -> Service:
         limits=limits,
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
         buckets=settings.buckets,
-        stack=settings.stack,
         clock=_now,
     )
 

@@ -115,6 +115,17 @@ class Executions:
             return None
         return Execution(job_id=job_id, status=found["status"], input=json.loads(found["input"]))
 
+    def runs_again(self, ended: Ended) -> bool:
+        """Whether an operator has redriven the execution since it ended so. Its status alone would not tell: it may
+        still be the one of moments before the end."""
+        try:
+            found = self._stepfunctions.describe_execution(executionArn=self._arn(ended.job_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+            return False
+        return "redriveDate" in found and found["redriveDate"] >= ended.at and found["status"] == "RUNNING"
+
     def abort(self, job_id: str, error: str, cause: str) -> None:
         """End it as ABORTED, whatever it is waiting for."""
         self._stepfunctions.stop_execution(executionArn=self._arn(job_id), error=error, cause=cause)

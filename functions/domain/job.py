@@ -143,10 +143,14 @@ def job_id_of_rerun(job_id: str, number: int) -> str:
     return first if number == 1 else f"{first}-r{number}"
 
 
+def run_number(job_id: str) -> int:
+    """Which run of its upload it is: 1 is the first."""
+    return int(job_id.removeprefix(first_job_id(job_id)).removeprefix("-r") or 1)
+
+
 def earlier_job_ids(job_id: str) -> list[str]:
     """The ids of the runs before a rerun, newest first; empty for the first run."""
-    number = int(job_id.removeprefix(first_job_id(job_id)).removeprefix("-r") or 1)
-    return [job_id_of_rerun(job_id, earlier) for earlier in range(number - 1, 0, -1)]
+    return [job_id_of_rerun(job_id, earlier) for earlier in range(run_number(job_id) - 1, 0, -1)]
 
 
 def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
@@ -214,7 +218,7 @@ def _fault(option: str, fault: Mapping[str, Any]) -> str:
 
 def job_of(
     uploaded: UploadedObject,
-    stack: str,
+    job_id: str,
     options: JobOptions,
     uploaded_at: datetime,
     owner: str | None = None,
@@ -223,7 +227,7 @@ def job_of(
     return Job(
         remarks=remarks,
         owner=owner,
-        job_id=job_id_of(uploaded, stack),
+        job_id=job_id,
         name=scene_name(options.name or PurePosixPath(uploaded.key).stem),
         bucket=uploaded.bucket,
         key=uploaded.key,

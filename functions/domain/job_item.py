@@ -18,6 +18,7 @@ from domain.shares import Share
 from domain.status import StatusDetail, StatusEvent
 
 REJECTED = JOB_STATUS[StatusType.JOB_REJECTED]
+NEVER = "never"  # a scene stays until its owner deletes it: DynamoDB expires items by numbers alone
 _MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Asked|Began|At\d+|Ended)")
 
 
@@ -153,6 +154,7 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
     }
     if event.type is StatusType.JOB_SUCCEEDED:
         headline |= {name: shared[name] for name in ("outputs", "metrics", "cost") if name in shared}
+        headline["expiresAt"] = NEVER
     updates = [ItemUpdate(guard="sequence", values=headline)]
     if detail.error is None:  # a job that failed at 40 % stays at 40 %
         updates.append(ItemUpdate(guard="progress", values={"progress": overall_progress(detail)}))

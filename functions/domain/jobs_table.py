@@ -1,4 +1,8 @@
-"""The jobs table: one item per job. start_job writes the owner and the options, track_progress the progress."""
+"""The jobs table: one item per job. start_job writes the owner and the options, track_progress the progress.
+
+The item of a job that succeeded stays until its owner deletes it; others expire. The item of a deleted job becomes
+one that says only this, so that events on their way do not bring the job back.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,10 @@ from domain.tickets import new_key
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`; keys alone
 MAX_BATCH = 100  # keys of one BatchGetItem
 STARTING = "starting"  # index: partition key `startingFor`, sort key `startingAt`
-KEEP_SECONDS = 400 * 24 * 3600
+KEEP_SECONDS = 400 * 24 * 3600  # unless the job succeeds
+KEEP_DELETED_SECONDS = 11 * 24 * 3600  # DynamoDB removes items within two days of their expiry
+_THERE = "attribute_exists(jobId) AND attribute_not_exists(#deleted)"
+_DELETED = "deleted"
 
 
 class JobFacts(Camel):
@@ -124,8 +131,9 @@ class JobsTable:
         )
 
     def find(self, job_id: str) -> JobItem | None:
-        item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
-        return JobItem.of(item) if item else None
+        """None for a job that is not there, or was deleted."""
+        item = self.attributes(job_id)
+        return JobItem.of(item) if item.keys() > {"jobId"} else None
 
     def of_owner(
         self, owner: str, limit: int, until: str | None = None, before: tuple[str, str] | None = None
@@ -165,9 +173,9 @@ class JobsTable:
                 wanted = answer.get("UnprocessedKeys")
 
     def attributes(self, job_id: str) -> dict[str, Any]:
-        """The item as DynamoDB stores it; only its key if it does not exist yet."""
+        """The item as DynamoDB stores it; only its key if it does not exist yet, or was deleted."""
         found: dict[str, Any] = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item", {})
-        return {"jobId": job_id, **found}
+        return {"jobId": job_id, **({} if _DELETED in found else found)}
 
     def set_name(self, job_id: str, name: str) -> None:
         """Rename the job, if it exists."""
@@ -181,8 +189,8 @@ class JobsTable:
             self._table.update_item,
             Key={"jobId": job_id},
             UpdateExpression="SET shares.#share = :value",
-            ConditionExpression="attribute_exists(jobId) AND size(shares) < :max",
-            ExpressionAttributeNames={"#share": share_id},
+            ConditionExpression=f"{_THERE} AND size(shares) < :max",
+            ExpressionAttributeNames={"#share": share_id, "#deleted": _DELETED},
             ExpressionAttributeValues={":value": facts, ":max": MAX_SHARES},
         )
 
@@ -197,19 +205,28 @@ class JobsTable:
             self._table.update_item,
             Key={"jobId": job_id},
             UpdateExpression=expression,
-            ConditionExpression="attribute_exists(jobId)",
+            ConditionExpression=_THERE,
+            ExpressionAttributeNames={"#deleted": _DELETED, **names},
             **({} if value is None else {"ExpressionAttributeValues": {":value": value}}),
-            **({"ExpressionAttributeNames": dict(names)} if names else {}),
         )
 
-    def delete(self, job_id: str) -> None:
-        self._table.delete_item(Key={"jobId": job_id})
+    def delete(self, item: JobItem) -> None:
+        """Delete a job that has ended. One that was rejected had no execution, whose events could be on their way, and
+        may begin anew."""
+        if item.status == REJECTED:
+            self._table.delete_item(Key={"jobId": item.job_id})
+            return
+        expires_at = int(self._clock()) + KEEP_DELETED_SECONDS
+        self._table.put_item(Item={"jobId": item.job_id, _DELETED: True, "expiresAt": expires_at})
 
     def note_mail(self, job_id: str, type_: StatusType) -> None:
-        """Record that a mail about this event was sent."""
-        self._table.update_item(
+        """Record that a mail about this event was sent, unless the job was deleted meanwhile."""
+        holds(
+            self._table.update_item,
             Key={"jobId": job_id},
             UpdateExpression="ADD mailed :types",
+            ConditionExpression="attribute_not_exists(#deleted)",
+            ExpressionAttributeNames={"#deleted": _DELETED},
             ExpressionAttributeValues={":types": {type_.value}},
         )
 
@@ -227,22 +244,23 @@ class JobsTable:
         return sum(self._write(job_id, [update], {}) for update in updates) if len(updates) > 1 or first else 0
 
     def _write(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> bool:
-        """False if one of the updates is not newer; then none is made."""
+        """False if one of the updates is not newer, or the job was deleted; then none is made."""
         values = {name: _storable(value) for update in updates for name, value in update.values.items()}
         # an event also creates the item of a job that was not recorded
         kept = {"expiresAt": int(self._clock()) + KEEP_SECONDS, **moments}
+        kept = {name: value for name, value in kept.items() if name not in values}
         number = {name: i for i, name in enumerate([*kept, *values])}
         changes = [f"#{number[name]} = if_not_exists(#{number[name]}, :{number[name]})" for name in kept]
         changes += [f"#{number[name]} = :{number[name]}" for name in values]
         guards = [number[update.guard] for update in updates]
-        condition = " AND ".join(f"(attribute_not_exists(#{guard}) OR #{guard} < :{guard})" for guard in guards)
+        newer = [f"(attribute_not_exists(#{guard}) OR #{guard} < :{guard})" for guard in guards]
         return holds(
             self._table.update_item,
             Key={"jobId": job_id},
             UpdateExpression="SET " + ", ".join(changes),
-            ExpressionAttributeNames={f"#{i}": name for name, i in number.items()},
+            ConditionExpression=" AND ".join(["attribute_not_exists(#deleted)", *newer]),
+            ExpressionAttributeNames={"#deleted": _DELETED, **{f"#{i}": name for name, i in number.items()}},
             ExpressionAttributeValues={f":{number[name]}": value for name, value in (kept | values).items()},
-            **({"ConditionExpression": condition} if condition else {}),
         )
 
 

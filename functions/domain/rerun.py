@@ -18,7 +18,7 @@ from contract.stages import Stage
 from domain.cost import NOTHING
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
-from domain.job import Camel, Job, job_id_of_rerun, parse_options, scene_name
+from domain.job import Camel, Job, job_id_of_rerun, parse_options, run_number, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
@@ -92,7 +92,7 @@ class Rerunner:
         if source is None:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, request.job_id)
         wanted = Rerun(of=request.job_id, from_stage=request.from_stage, request_id=request.request_id)
-        number = 1
+        number = run_number(request.job_id)  # earlier ones have been used, even if nothing remembers them
         while number <= MAX_RERUNS:
             job_id = job_id_of_rerun(request.job_id, number)
             execution = self._executions.lookup(job_id)

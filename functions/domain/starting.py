@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, BinaryIO, cast
 
 from contract.codes import ErrorCode
@@ -18,6 +19,7 @@ from domain.job import (
     UploadedObject,
     email_from_metadata,
     job_id_of,
+    job_id_of_rerun,
     job_of,
     options_from_metadata,
     owner_in,
@@ -97,7 +99,7 @@ class Starter:
 
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
-        job_id = job_id_of(uploaded, self._stack)
+        job_id = self.job_id_for(uploaded)
         if kind_by_key(uploaded.key) is UploadKind.NOTHING:
             return StartOutcome(job_id=job_id)
         try:
@@ -122,16 +124,24 @@ class Starter:
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         remarks = () if asked else remarks_on(head["Metadata"])
-        job = job_of(uploaded, self._stack, options, head["LastModified"], owner, remarks)
+        job = job_of(uploaded, job_id, options, head["LastModified"], owner, remarks)
         document = execution_input(job, options.pipeline_step.stages[0])
         self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
+
+    def job_id_for(self, uploaded: UploadedObject) -> str:
+        """The id of the job of this object version. A deleted job's id stays taken for as long as Step Functions
+        remembers its execution: then the file's next job is named like a rerun of it."""
+        first = job_id_of(uploaded, self._stack)
+        ids = (job_id_of_rerun(first, number) for number in count(1))
+        return next(one for one in ids if self._jobs.find(one) is not None or self._executions.lookup(one) is None)
 
     def _close(self, job_id: str) -> None:
         """Finish an earlier delivery that may have recorded the job and crashed before starting it."""
         if self._jobs.find(job_id) is not None:
             values = {"sequence": 0, "status": REJECTED, "message": REPLACED, "updatedAt": self._clock().isoformat()}
             self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
+            self._jobs.started(job_id)  # otherwise the next sweep would start it after all
 
     def _admit(self, job_id: str, owner: str | None) -> None:
         """Make room for the job. One that was started before stays started; one that was rejected begins anew, because
@@ -183,7 +193,8 @@ class Starter:
         # a setting can be wrong while the address is right: the customer is notified nevertheless
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
-        job = job_of(uploaded, self._stack, mailed, head["LastModified"], _owner(head["Metadata"], asked))
+        job_id = self.job_id_for(uploaded)
+        job = job_of(uploaded, job_id, mailed, head["LastModified"], _owner(head["Metadata"], asked))
         rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
         self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)

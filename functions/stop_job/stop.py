@@ -24,8 +24,11 @@ class Stopper:
         Returns the runs that were stopped.
 
         An execution that ended in the state that publishes the event may or may not have published it. With
-        `last_chance`, enough time has passed for the event to arrive, so it is published here.
+        `last_chance`, enough time has passed for the event to arrive, so it is published here. One that has been
+        redriven since is left alone.
         """
+        if self._executions.runs_again(ended):
+            return []
         runs = self._runs.of_job(ended.job_id)
         for waiting in runs:
             if waiting.queued:

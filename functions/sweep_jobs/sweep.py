@@ -73,9 +73,8 @@ class Sweeper:
 
     def _clean_up(self, ended: Ended) -> bool:
         item = self._jobs.find(ended.job_id)
-        if item is None:  # it is recorded before it starts, and only a job with a final event can be deleted
-            return False
-        if item.sequence >= FAILED_SEQUENCE:
+        # a job is recorded before it starts: without an item, it was deleted, and so had its final event
+        if item is None or item.sequence >= FAILED_SEQUENCE:
             return False
         self._stopper.clean_up(ended, last_chance=True)
         return True

@@ -232,6 +232,7 @@ class FakeExecution:
     started_at: datetime = EPOCH
     stopped_at: datetime = EPOCH
     trace_header: str | None = None
+    redriven_at: datetime | None = None
 
     def history(self) -> list[dict[str, Any]]:
         """Newest first."""
@@ -312,6 +313,7 @@ class FakeStepFunctions:
             "name": name,
             "status": execution.status,
             "input": json.dumps(execution.input),
+            **({} if execution.redriven_at is None else {"redriveDate": execution.redriven_at}),
             **error,
         }
 

@@ -12,7 +12,7 @@ from PIL import Image
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
 from notify.mail import MailLinks
-from tests.support.cloud import STACK, Cloud, invoke
+from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 
 JOB_ID = "meadow-0123456789ab"
@@ -45,9 +45,9 @@ def recorded(
     """Records the job of the sample events, as start_job does."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
     job = job_of(
-        upload, STACK, JobOptions.model_validate({"email": email, "name": name, **texts}), AT, owner, remarks=remarks
+        upload, JOB_ID, JobOptions.model_validate({"email": email, "name": name, **texts}), AT, owner, remarks=remarks
     )
-    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
+    JobsTable(cloud.table("jobs")).record(job)
 
 
 def outcome(name: str) -> dict[str, Any]:

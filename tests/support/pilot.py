@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from domain.job import UploadedObject, job_of, parse_options
 from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
+from tests.support.cloud import UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import Answer
 
@@ -24,7 +24,7 @@ def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
 
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, parse_options({"name": "Meadow"}), at, owner).model_copy(update={"job_id": job_id})
+    job = job_of(upload, job_id, parse_options({"name": "Meadow"}), at, owner)
     JobsTable(cloud.table("jobs")).record(job)
 
 

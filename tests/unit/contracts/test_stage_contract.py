@@ -16,7 +16,7 @@ from contract.options import MAX_NAME, TEXTS, Quality
 from contract.stages import Stage
 from domain.compute import Compute
 from domain.errors import JobError
-from domain.job import JobOptions, UploadedObject, job_of
+from domain.job import JobOptions, UploadedObject, job_id_of, job_of
 from domain.layout import output_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
@@ -63,7 +63,7 @@ runs = st.fixed_dictionaries(
 
 @given(runs, options, st.builds(RetryState, gaussian_divisor=st.sampled_from([1, 2, 4])))
 def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptions, retry_state: RetryState) -> None:
-    job = job_of(UPLOADED, STACK, asked, AT)
+    job = job_of(UPLOADED, job_id_of(UPLOADED, STACK), asked, AT)
     read = StageEnvironment.read(environment(run, job, PLATFORM.status_bus, retry_state))
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
     assert (read.options.quality, read.options.scene_name) == (asked.quality, job.name)
@@ -151,5 +151,5 @@ def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
 
 
 def _scene() -> tuple[Any, dict[Stage, StageOutput], Platform]:
-    job = job_of(UPLOADED, STACK, JobOptions.model_validate({"pipelineStep": "3dgs"}), AT)
+    job = job_of(UPLOADED, job_id_of(UPLOADED, STACK), JobOptions.model_validate({"pipelineStep": "3dgs"}), AT)
     return job, {}, PLATFORM

@@ -51,7 +51,11 @@ def test_the_page_says_for_how_long_photos_are_kept() -> None:
     page = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     assert f"Photos and interim results {expiring.pop()} days. " in page
     assert expiring == set()
-    assert f"What you delete is gone for good within {max(versions)} days." in page
+    assert f"Files that you delete are gone for good within {max(versions)} days; " in page
+    archive = TEMPLATE.resources["StatusArchive"]["Properties"]["RetentionDays"]
+    logs = [resource["Properties"]["RetentionInDays"] for resource in TEMPLATE.of_type("AWS::Logs::LogGroup").values()]
+    assert max(archive, *logs) == 90
+    assert "stay in the operator's records for up to 90 days." in page
 
 
 @pytest.mark.parametrize(("bucket", "days"), [("UploadsBucket", 7), ("ResultsBucket", 14)])

@@ -17,7 +17,7 @@ from domain.job import JobOptions, UploadedObject, job_of
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
 from domain.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
-from tests.support.cloud import STACK, Cloud, invoke
+from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -53,7 +53,7 @@ SAMPLE = (
 
 def recorded(cloud: Cloud, job_id: str, photos: int = 20) -> None:
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": job_id})
+    job = job_of(upload, job_id, JobOptions(), AT)
     JobsTable(cloud.table("jobs")).record(job, JobFacts(photos=photos))
 
 

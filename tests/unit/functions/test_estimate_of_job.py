@@ -14,7 +14,7 @@ from domain.job import JobOptions, UploadedObject, job_of
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
 from domain.pace import prior
-from tests.support.cloud import STACK, Cloud, invoke
+from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ def play(cloud: Cloud, job_id: str, slower: float, shares: tuple[float, ...]) ->
     """Replays a job whose stages take `slower` times the first estimate, unevenly by `shares`: (share of its time
     elapsed, relative error of its estimated end) after each event."""
     upload = UploadedObject(bucket="b", key=f"{job_id}.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": job_id})
+    job = job_of(upload, job_id, JobOptions(), AT)
     JobsTable(cloud.table("jobs"), clock=AT.timestamp).record(job, JobFacts(photos=PHOTOS))
     seconds = {}
     for (stage, work), share in zip(WORK.items(), shares, strict=True):
@@ -91,7 +91,7 @@ def test_so_are_that_of_a_slow_machine_and_the_next_one_of_another_scene(cloud: 
 def test_a_stage_that_stands_still_never_leaves_less_than_the_stages_after_it_take(cloud: Cloud) -> None:
     assert worst(play(cloud, "first", 1.0, (1.0, 1.0, 1.0))) <= 0.25
     upload = UploadedObject(bucket="b", key="slow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": "slow"})
+    job = job_of(upload, "slow", JobOptions(), AT)
     JobsTable(cloud.table("jobs"), clock=AT.timestamp).record(job, JobFacts(photos=PHOTOS))
     tell("slow", "stage-started", Stage.SFM, 0, started_sequence(Stage.SFM, 1), 0)
     tell("slow", "stage-progressed", Stage.SFM, WAIT, progress_sequence(Stage.SFM, 1, 0.1), 0.1)

@@ -281,12 +281,13 @@ def test_a_wrong_address_is_no_address() -> None:
     ],
 )
 def test_a_job_has_a_name_of_one_printable_line(key: str, option: str | None, name: str) -> None:
-    assert job_of(uploaded(key), STACK, JobOptions.model_validate({"name": option}), AT).name == name
+    asked = JobOptions.model_validate({"name": option})
+    assert job_of(uploaded(key), "meadow-0123456789ab", asked, AT).name == name
 
 
 @given(KEYS, VERSIONS)
 def test_a_job_survives_its_way_through_json(key: str, version: str | None) -> None:
-    job = job_of(uploaded(key, version), STACK, JobOptions(), AT)
+    job = job_of(uploaded(key, version), job_id_of(uploaded(key, version), STACK), JobOptions(), AT)
     assert type(job).model_validate_json(job.model_dump_json(by_alias=True)) == job
 
 
@@ -301,11 +302,11 @@ def test_two_stacks_that_take_the_same_object_never_name_a_sagemaker_job_alike(
     """Names are shared within an account: the second stack would mistake the first one's job for its own."""
     objects = [uploaded(), uploaded("duploads/meadow.zip"), uploaded(version_id="v2"), uploaded(version_id=None)]
     options = JobOptions(pipeline_step=step)
-    jobs = [(stack, job_of(one, stack, options, AT)) for stack in STACKS for one in objects]
+    jobs = [(stack, job_of(one, job_id_of(one, stack), options, AT)) for stack in STACKS for one in objects]
     names = {StageRun(job_id=job.job_id, stage=stage, attempt=1).job_name for _, job in jobs}
     assert len(names) == len(jobs)
     for stack, job in jobs:
-        assert job == job_of(job.uploaded, stack, options, AT)
+        assert job == job_of(job.uploaded, job_id_of(job.uploaded, stack), options, AT)
         run = StageRun(job_id=job.job_id, stage=stage, attempt=99)
         assert StageRun.parse(run.job_name) == run
 
@@ -331,7 +332,7 @@ def test_somebody_elses_job_name_is_no_stage_run(name: str) -> None:
 @given(KEYS, st.datetimes(min_value=datetime(2006, 3, 14), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_a_job_has_one_trace_in_the_form_that_xray_takes(key: str, at: datetime) -> None:
     one, same, other = (
-        job_of(found, STACK, JobOptions(), at).trace_header
+        job_of(found, job_id_of(found, STACK), JobOptions(), at).trace_header
         for found in (uploaded(key), uploaded(key), uploaded(key, "v2"))
     )
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Sampled=1", one)

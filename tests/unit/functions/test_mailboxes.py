@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.job import JobOptions, UploadedObject, job_of
+from domain.job import JobOptions, UploadedObject, job_id_of, job_of
 from domain.jobs_table import JobsTable
 from domain.mailboxes import MailboxTable
 from notify.mail import UNSUBSCRIBE, MailPolicy
@@ -139,7 +139,7 @@ def test_a_mailbox_that_is_full_today_stays_open(cloud: Cloud) -> None:
 def test_of_many_recipients_those_that_bounced_are_closed(cloud: Cloud) -> None:
     recorded(cloud)
     upload = UploadedObject(bucket="b", key="other.zip", etag="e")
-    job = job_of(upload, STACK, JobOptions(email=OTHER), AT)
+    job = job_of(upload, job_id_of(upload, STACK), JobOptions(email=OTHER), AT)
     JobsTable(cloud.table("jobs")).record(job)
     event = sample_event("suppress/bounced")
     event["detail"]["bounce"]["bouncedRecipients"] = [{"emailAddress": OTHER}, {"emailAddress": "third@example.com"}]

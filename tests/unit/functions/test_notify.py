@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from domain.errors import JobError
-from domain.job import JobOptions, UploadedObject, job_of
+from domain.job import JobOptions, UploadedObject, job_id_of, job_of
 from domain.jobs_table import JobsTable
 from tests.support.cloud import SENDER, STACK, Cloud, invoke
 from tests.support.fakes import aws_error
@@ -87,7 +87,7 @@ def test_different_jobs_are_different_mails(cloud: Cloud) -> None:
     recorded(cloud)
     other = JobsTable(cloud.table("jobs"))
     upload = UploadedObject(bucket="b", key="other.zip", etag="e")
-    job = job_of(upload, STACK, JobOptions(email="other@example.com"), AT)
+    job = job_of(upload, job_id_of(upload, STACK), JobOptions(email="other@example.com"), AT)
     other.record(job)
     event = outcome("job-failed")
     invoke("notify", event)

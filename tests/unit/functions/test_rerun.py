@@ -221,6 +221,15 @@ def test_a_number_whose_execution_aws_has_forgotten_is_not_used_again(
     assert rerunner.rerun(asked(job_id)).job_id == f"{job_id}-r3"
 
 
+def test_the_id_of_a_deleted_run_is_not_used_again(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
+    """After 90 days AWS has forgotten its execution, but SageMaker never forgets the names of its jobs."""
+    second = rerunner.rerun(asked(job_id, Stage.SFM)).job_id
+    end(cloud, second)
+    cloud.table("jobs").delete_item(Key={"jobId": job_id})
+    del cloud.stepfunctions.executions[job_id]
+    assert rerunner.rerun(asked(second, Stage.SFM)).job_id == f"{job_id}-r3"
+
+
 def test_a_number_that_somebody_else_takes_meanwhile_is_looked_at_again(
     cloud: Cloud, rerunner: Rerunner, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,9 @@ from domain.observability import logger
 from domain.shares import hash_of
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
+from tests.support.events import sample_event
 from tests.support.http_api import call
-from tests.support.pilot import JOB_ID, STRANGER, recorded, track
+from tests.support.pilot import JOB_ID, PHOTOS, STRANGER, recorded, track
 
 ENDED = ("job-started", "stage-started", "stage-succeeded", "job-succeeded")
 
@@ -120,9 +121,57 @@ def test_deleting_takes_item_files_and_links_away(cloud: Cloud) -> None:
     left = {entry["Key"] for entry in cloud.s3.list_objects_v2(Bucket=RESULTS).get("Contents", [])}
     assert left >= set(kept)
     assert not left & set(gone)
-    assert cloud.item(JOB_ID) is None
+    assert (cloud.item(JOB_ID) or {}).keys() == {"jobId", "deleted", "expiresAt"}
     assert call("GET", f"/jobs/{JOB_ID}").status == 404
     assert call("GET", f"/shared/{token}", claims=None).status == 404
+    assert call("DELETE", f"/jobs/{JOB_ID}").status == 404
+
+
+@pytest.mark.parametrize("late", ["stage-progressed", "stage-succeeded", "job-stopped", "job-succeeded"])
+def test_an_event_on_its_way_does_not_bring_a_deleted_job_back(cloud: Cloud, late: str) -> None:
+    """A container that is stopped still has two minutes in which it reports."""
+    finished(cloud)
+    call("DELETE", f"/jobs/{JOB_ID}")
+    left = cloud.item(JOB_ID)
+    assert invoke("track_progress", sample_event(f"status/{late}")) == {"updates": 0}
+    invoke("notify", sample_event("status/job-succeeded"))
+    JobsTable(cloud.table("jobs")).set_name(JOB_ID, "back")
+    assert cloud.item(JOB_ID) == left
+
+
+def test_a_scene_and_its_links_stay_until_they_are_deleted(cloud: Cloud) -> None:
+    """DynamoDB expires items by numbers alone."""
+    finished(cloud)
+    share()
+    invoke("track_progress", sample_event("status/stage-progressed"))  # late
+    assert isinstance((cloud.item(JOB_ID) or {})["expiresAt"], str)
+
+
+@pytest.mark.parametrize("bucket", [UPLOADS, "permitted-bucket"])
+def test_a_file_whose_job_was_deleted_starts_another(cloud: Cloud, bucket: str) -> None:
+    """Step Functions remembers the name of the deleted job's execution for 90 days."""
+    if bucket != UPLOADS:
+        cloud.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    cloud.s3.put_object(Bucket=bucket, Key="meadow.zip", Body=PHOTOS, Metadata={"owner": "pilot-1"})
+    start = {"s3Url": f"s3://{bucket}/meadow.zip"}
+    first = call("POST", "/start-job", start).json["jobId"]
+    ends(cloud, first, "job-failed", "FAILED")
+    if bucket == UPLOADS:  # otherwise the photos go with the last run
+        second = call("POST", f"/jobs/{first}/rerun", {"from": "sfm"}).json["jobId"]
+        ends(cloud, second, "job-succeeded", "SUCCEEDED")
+    assert call("DELETE", f"/jobs/{first}").status == 204
+    again = call("POST", "/start-job", start).json
+    assert again == {"jobId": f"{first}-r2", "created": bucket != UPLOADS}
+    assert call("GET", f"/jobs/{first}-r2").json["status"] in ("STARTING", "SUCCEEDED")
+    assert call("POST", "/start-job", start).json == {"jobId": f"{first}-r2", "created": False}
+    assert cloud.stepfunctions.executions.keys() == {first, f"{first}-r2"}
+
+
+def ends(cloud: Cloud, job_id: str, sample: str, status: str) -> None:
+    event = sample_event(f"status/{sample}")
+    event["detail"]["jobId"] = job_id
+    invoke("track_progress", event)
+    cloud.stepfunctions.executions[job_id].status = status
 
 
 class TwoPilots:

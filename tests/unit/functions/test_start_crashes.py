@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from domain.jobs_table import JobsTable
 from domain.starting import REPLACED
 from tests.support.archives import SIX_PHOTOS, TWO_PHOTOS
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke, job_id
@@ -65,6 +67,7 @@ def test_a_job_that_was_recorded_and_whose_upload_was_deleted_before_it_began_is
     item = cloud.item(job_id(event))
     assert item is not None
     assert (item["status"], item["message"]) == ("REJECTED", REPLACED)
+    assert JobsTable(cloud.table("jobs")).not_started(datetime.now(UTC) + timedelta(hours=1)) == []
 
 
 def next_call(cloud: Cloud, event: dict[str, Any], name: str) -> int:

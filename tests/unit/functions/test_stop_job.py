@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +89,17 @@ def test_the_final_event_is_dated_when_the_execution_ended(cloud: Cloud) -> None
     assert cloud.heard()[0]["detail"]["at"] == sample_event("stop_job/execution-aborted")["time"]
 
 
+def test_an_execution_that_was_redriven_since_is_left_alone(cloud: Cloud) -> None:
+    """Its dead letter is given back after the operator has continued the job."""
+    invoke("run_stage", ask_for())
+    event = ended(cloud)
+    execution = cloud.stepfunctions.executions[JOB_ID]
+    execution.status, execution.redriven_at = "RUNNING", datetime.fromisoformat(event["time"]) + timedelta(hours=1)
+    assert invoke("stop_job", event) == {"stopped": []}
+    assert cloud.sagemaker.stopped == []
+    assert "Job Stopped" not in cloud.said()
+
+
 @pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
 def test_a_crash_at_any_call_and_a_second_delivery_leave_nothing_running(cloud: Cloud, arrives: bool) -> None:
     invoke("run_stage", ask_for())
@@ -95,7 +107,7 @@ def test_a_crash_at_any_call_and_a_second_delivery_leave_nothing_running(cloud: 
     cloud.watch.calls.clear()
     invoke("stop_job", event)
     calls = list(cloud.watch.calls)
-    assert len(calls) == 5
+    assert len(calls) == 6
     for crash_at in range(len(calls)):
         cloud.sagemaker.jobs[job_name()].status = "InProgress"
         cloud.watch.calls.clear()

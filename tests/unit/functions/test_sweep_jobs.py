@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from contract.stages import Stage
+from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.status import StatusBus
 from sweep_jobs.sweep import GRACE, LOOK_BACK, MAX_JOB_AGE, Unswept, oldest_begin
@@ -84,7 +85,7 @@ def test_a_final_event_that_was_sent_is_not_published_again_however_late_it_is(c
 def test_a_job_that_its_owner_has_deleted_is_left_alone(cloud: Cloud, status: str, states: tuple[str, ...]) -> None:
     """Its final event was there, or it could not have been deleted; another would bring its item back without owner."""
     ended(cloud, status, 11, *states)
-    JobsTable(cloud.table("jobs")).delete(JOB_ID)
+    JobsTable(cloud.table("jobs")).delete(JobItem(job_id=JOB_ID))
     assert sweep() == []
     assert cloud.said() == []
 

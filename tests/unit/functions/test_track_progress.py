@@ -94,10 +94,10 @@ class ItemTable:
         for guard in re.findall(r"\(attribute_not_exists\((#\d+)\) OR #\d+ < :\d+\)", request["ConditionExpression"]):
             if names[guard] in self.item and not self.item[names[guard]] < values[guard.replace("#", ":")]:
                 raise aws_error("ConditionalCheckFailedException", "UpdateItem")
-        expires, _, changes = request["UpdateExpression"].partition("), ")
-        assert expires == "SET #0 = if_not_exists(#0, :0"
-        assert names["#0"] == "expiresAt"
-        for part in changes.split(", "):
+        for part in re.split(r", (?=#)", request["UpdateExpression"].removeprefix("SET ")):
+            if part == "#0 = if_not_exists(#0, :0)":
+                assert names["#0"] == "expiresAt"
+                continue
             name, value = part.split(" = ")
             self.item[names[name]] = values[value]
 

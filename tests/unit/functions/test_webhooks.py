@@ -17,7 +17,7 @@ from domain.job import UploadedObject, job_of, parse_options
 from domain.jobs_table import JobsTable
 from domain.post import Undelivered
 from domain.webhooks import MAX_DELIVERIES, Delivery, WebhookTable, signature
-from tests.support.cloud import STACK, Cloud, invoke
+from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, call
 from tests.support.mails import AT, JOB_ID
@@ -27,8 +27,8 @@ OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-s
 
 
 def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
-    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), STACK, parse_options({"name": "meadow"}), AT)
-    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID, "owner": owner}))
+    upload = UploadedObject(bucket="b", key="meadow.zip", etag="e")
+    JobsTable(cloud.table("jobs")).record(job_of(upload, JOB_ID, parse_options({"name": "meadow"}), AT, owner))
 
 
 def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
