@@ -108,10 +108,10 @@ def read_by(block: BlockName, photos: Collection[str]) -> Callable[[str], bool]:
 
 
 def read_for_survey(file: str) -> bool:
-    """Whether the join reads a file of sfm's output, for page and survey products: the photos, and what lies beside
-    them."""
+    """Whether the compressor of a large flight reads a file of sfm's output, for the page and the survey products: the
+    photos, their masks, and the files at the top."""
     path = PurePosixPath(file)
-    return path.parts[0] == "images" or len(path.parts) == 1
+    return path.parts[0] in ("images", "masks") or len(path.parts) == 1
 
 
 class Side(NamedTuple):

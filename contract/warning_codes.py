@@ -22,6 +22,7 @@ class WarningCode(StrEnum):
     LOW_REGISTRATION = "LOW_REGISTRATION"
     FILMS_LEFT_OUT = "FILMS_LEFT_OUT"
     FILM_DAMAGED = "FILM_DAMAGED"
+    TELEMETRY_DAMAGED = "TELEMETRY_DAMAGED"
     TIME_BUDGET = "TIME_BUDGET"
     # the place
     NOT_GEOREFERENCED = "NOT_GEOREFERENCED"
@@ -97,6 +98,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.FILM_DAMAGED: Advice(
         "Part of a film could not be read and is missing from the scene.",
         "If it plays to its end on your computer, copy it from the card again and upload it once more.",
+    ),
+    WarningCode.TELEMETRY_DAMAGED: Advice(
+        "The positions recorded beside a film could not be read.",
+        "Copy its .SRT file from the card again, and upload it with the film once more.",
     ),
     WarningCode.TIME_BUDGET: Advice(
         "Time ran out before the work was complete, so the scene is not as good as it could be.",

@@ -25,6 +25,7 @@ Vector = NDArray[np.float64]
 
 _WGS84 = 4326
 _NEAR_DEGREES = 6.0  # beyond the area that a system was made for: the width of a zone of UTM
+_MAX_STRETCH, _MAX_TURN = 0.002, math.radians(3)  # of maps in a system that was made for another region
 _ARM = 50.0  # metres over which the affine map is measured
 _AROUND = 0.05  # degrees about a place in which a transformation to a system must be valid
 # UTM ends where the polar systems begin
@@ -117,7 +118,7 @@ class Projected:
         directions = {axis.direction for axis in crs.axis_info}
         if "west" in directions or np.linalg.det(affine[:2, :2]) <= 0:  # near the poles both axes may run south
             raise UnusableSystemError(f"{crs.name} has axes that do not point east and north")
-        if not _reaches(crs, place):
+        if not (_reaches(crs, place) or _is_true_to_scale(affine[:2, :2] * found.metres_per_unit)):
             where = f"{place.latitude:.4f}°, {place.longitude:.4f}°"
             raise UnusableSystemError(f"{crs.name} is for another region than {where}")
         return found
@@ -204,8 +205,16 @@ class Projected:
         return Transformer.from_crs(self.crs, CRS.from_epsg(_WGS84), always_xy=True)
 
 
+def _is_true_to_scale(linear: Vector) -> bool:
+    """Whether maps are neither stretched nor turned, though the system was made for another region: a UTM zone is as
+    good north or south of its country. `linear` (2, 2): from metres east and north to metres of the map."""
+    stretch = np.linalg.svd(linear, compute_uv=False)
+    turn = math.atan2(linear[1, 0], linear[0, 0])
+    return bool(np.abs(stretch - 1).max() <= _MAX_STRETCH and abs(turn) <= _MAX_TURN)
+
+
 def _reaches(crs: CRS, place: Place) -> bool:
-    """Whether the system was made for the place or its surroundings; farther off, it stretches and turns maps."""
+    """Whether the system was made for the place or its surroundings; farther off, it may stretch and turn maps."""
     area = crs.area_of_use
     if area is None:
         return True

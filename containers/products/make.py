@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -157,7 +158,7 @@ def _surface(
     write_heights(output / "surface_sigma.tif", rasters.sigma, place, SIGMA_STEP)
     shape = rasters.heights.shape
     shade, lit = layer(scratch, "shade", np.uint8, *shape), layer(scratch, "lit", np.bool_, *shape)
-    hillshade(rasters.heights, rasters.grid.cell, shade)
+    hillshade(rasters.heights, rasters.grid.cell * math.sqrt(placed.ground_share), shade)
     np.greater(shade, 0, out=lit)
     shaded = np.broadcast_to(shade[..., None], (*shape, 3))
     write_picture(output / "hillshade.tif", shaded, lit, place)

@@ -244,7 +244,8 @@ def _system(evidence: Evidence) -> Section:
     ]
     if system.get("uncertain"):
         rows.append(("Accuracy of the transformation", str(system["uncertain"])))
-    return Section("Coordinate system", "Heights are as given; they were not converted.", rows=rows)
+    text = "Heights are in metres above the datum given; they were not converted to another datum."
+    return Section("Coordinate system", text, rows=rows)
 
 
 def _positions(evidence: Evidence) -> Section:

@@ -35,7 +35,8 @@ class Volume:
 def hillshade(heights: Float32, cell: float, out: NDArray[np.uint8]) -> None:
     """Write the light on the surface, 1 to 255, into `out` (h, w), and 0 where the surface is unknown.
 
-    Horn, Hill Shading and the Reflectance Map, 1981. `heights` (h, w) and `cell` in metres.
+    Horn, Hill Shading and the Reflectance Map, 1981. `heights` (h, w) and `cell`, the side of a cell on the
+    ground, in metres.
     """
     rows = len(heights)
     for top in range(0, rows, _STRIP):

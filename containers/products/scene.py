@@ -16,7 +16,8 @@ from geo.projected import GridGap, Place, Projected, projection_of
 from splat.camera import View, read_views
 from splat.files import read_document
 from splat.gaussians import Gaussians, sound
-from splat.ply import read_ply
+from splat.ply import read_stored_ply
+from splat.stored import NOWHERE
 
 Vector = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -38,8 +39,8 @@ class DensePoints:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene in its local frame. `photos`: the folder of the undistorted photos, whose names are those of `views`;
-    `gains`: for each photo's name the factor (3,) by which it is brighter than the splat.
+    """A scene in the frame of its georeference. `photos`: the folder of the undistorted photos, which have the names of
+    `views`; `gains`: for each photo's name the factor (3,) by which it is brighter than the splat.
     """
 
     gaussians: Gaussians
@@ -90,17 +91,24 @@ def read_scene(model: Path, cameras: Path) -> Scene:
 
     Raises InvalidSplatError, InvalidSceneError or OSError if a file is missing or malformed.
     """
-    gaussians, _ = sound(read_ply(model / "scene.ply"))
+    gaussians, _ = sound(read_stored_ply(model / "scene.ply", centre=False).gaussians)
+    georeference = read_document(model / "georeference.json")
+    # training works about a point near the scene, which may lie kilometres from the georeference's origin
+    offset = np.array(georeference.get("offset", NOWHERE), dtype=np.float64)
+    dense = read_dense(model / "dense.ply")
     survey = cameras / "survey.json"
     result = read_document(model / "result.json")
     exposures = result.get("metrics", {}).get("exposure", {}).get("photos", [])
     return Scene(
-        gaussians=gaussians,
-        views=_at_full_size(read_views(model / "views.json"), cameras / "images"),
-        dense=read_dense(model / "dense.ply"),
+        gaussians=replace(gaussians, means=(gaussians.means + offset).astype(np.float32)),
+        views=[
+            replace(view, camera=view.camera.about(-offset))
+            for view in _at_full_size(read_views(model / "views.json"), cameras / "images")
+        ],
+        dense=replace(dense, points=dense.points + offset),
         photos=cameras / "images",
         gains={photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in exposures},
-        georeference=read_document(model / "georeference.json"),
+        georeference=georeference,
         survey=read_document(survey) if survey.is_file() else None,
     )
 

@@ -14,8 +14,10 @@ from typing import BinaryIO
 from contract.archive import LIMITS, Entry, Limits, RefusedArchive, check, entries_of, nested_archives
 from contract.packed import DamagedEntryError
 from contract.wanted import Wanted
+from contract.warning_codes import WarningCode
 from stage.errors import ErrorCode, StageError
 from stage.inflate import chunks_of
+from stage.result import Warning
 
 DAMAGED = "its data in the archive is damaged"  # why a file is missing, in words for the customer
 
@@ -37,6 +39,13 @@ class Unpacked:
     files: list[UnpackedFile] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     nested: list[str] = field(default_factory=list)
+
+
+def nested_warnings(nested: Sequence[str]) -> list[Warning]:
+    """Name the archives within an archive, which were not opened."""
+    return (
+        [Warning(WarningCode.NESTED_ARCHIVES, f"not opened: {', '.join(nested[:5])}", list(nested))] if nested else []
+    )
 
 
 def entries_in(archive: Path) -> list[Entry]:

@@ -177,7 +177,7 @@ def read(body: bytes, folder: Path) -> Scene | ErrorCode:
     (folder / "channel").mkdir()
     (folder / "channel" / "upload.zip").write_bytes(body)
     try:
-        return load_scene(find_scene(folder / "channel", folder / "scratch"), WIDTH)
+        return load_scene(find_scene(folder / "channel", folder / "scratch")[0], WIDTH)
     except StageError as error:
         return error.code
 

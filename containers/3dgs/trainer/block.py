@@ -32,7 +32,7 @@ from splat.camera import Camera
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.fading import with_shares
 from splat.gaussians import Gaussians
-from splat.ply import read_ply
+from splat.ply import read_stored_ply
 from splat.render import render_with_alpha
 from splat.surroundings import Surroundings, read_surroundings
 from stage.environment import Options
@@ -261,7 +261,8 @@ class Behind:
 def _read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
     """The coarse model in `folder`, as it lies behind a block. Raises StageError(INVALID_SCENE)."""
     try:
-        coarse, surroundings = read_ply(folder / "scene.ply"), read_surroundings(folder / "surroundings.json")
+        coarse = read_stored_ply(folder / "scene.ply", centre=False).gaussians  # about the same offset as `scene`
+        surroundings = read_surroundings(folder / "surroundings.json")
         photos = json.loads((folder / "result.json").read_bytes())["metrics"]["exposure"]["photos"]
         known = {photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in photos}
     except (InvalidSplatError, InvalidSceneError, OSError, ValueError, KeyError, TypeError) as error:

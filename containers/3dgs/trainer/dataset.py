@@ -147,24 +147,32 @@ class Scene:
         return [photo for photo in self.photos if photo.split == split]
 
 
-def find_scene(channel: Path, scratch: Path) -> Path:
-    """The folder with `images` and a COLMAP model, below `channel` or in the one ZIP there, unpacked to `scratch`.
+def find_scene(channel: Path, scratch: Path) -> tuple[Path, list[Warning]]:
+    """The folder with `images` and a COLMAP model, below `channel` or in the one ZIP there, unpacked to `scratch`; and
+    warnings that name what was not read of the ZIP.
 
     Raises StageError(INVALID_SCENE) if there is none, and the errors of `unpack`.
     """
-    found = _scene_folder(channel)
+    found, warnings = _scene_folder(channel), list[Warning]()
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
-            from stage.archive import unpack  # needs decoders that a machine for measurements lacks
+            from stage.archive import nested_warnings, unpack  # need decoders that a machine for measurements lacks
 
-            unpack(archives[0], scratch, is_scene)
+            unpacked = unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
+            warnings = [*nested_warnings(unpacked.nested), *_damage(unpacked.damaged)]
     if found is None:
         raise StageError(
             ErrorCode.INVALID_SCENE, "the input holds no COLMAP model beside or below images/, nor one ZIP that does"
         )
-    return found
+    return found, warnings
+
+
+def _damage(damaged: Sequence[str]) -> list[Warning]:
+    """Name the damaged masks of an archive: damaged photos are missed by the model, which names them."""
+    masks = [name for name in damaged if PurePosixPath(name).parent.name == "masks" or "/masks/" in f"/{name}"]
+    return [Warning(WarningCode.MASKS_UNUSED, f"{len(masks)} masks are damaged", masks)] if masks else []
 
 
 def _scene_folder(below: Path) -> Path | None:

@@ -61,7 +61,8 @@ def score(
     seen: NDArray[np.bool_],
     gain: NDArray[np.float64],
 ) -> Score:
-    """Compare a render `image` (height, width, 3) with the photo `target` where its `mask` (height, width) is True.
+    """Compare a render `image` (height, width, 3) with the photo `target` where its `mask` (height, width) is True,
+    which it must be somewhere.
 
     `seen` (height, width): True where at least three training photos see the place. `gain` (3,): the exposure predicted
     for the photo, by channel; 1 where nothing is known.
@@ -86,9 +87,8 @@ def score(
 
 
 def psnr_over(image: NDArray[Any], photo: NDArray[Any], where: NDArray[np.bool_]) -> float:
-    """dB of the mean squared error over the pixels `where` (height, width), of pictures (height, width, 3), 0..1."""
-    if not where.any():
-        return 0.0
+    """dB of the mean squared error over the pixels `where` (height, width; at least one), of pictures
+    (height, width, 3), 0..1."""
     return -10 * math.log10(max(float(np.mean((image[where].astype(np.float64) - photo[where]) ** 2)), 1e-10))
 
 

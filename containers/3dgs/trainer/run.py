@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class TrainingRun:
         Raises StageError(INTERRUPTED) (checkpointed).
         """
         if self._scores is None:
-            held_out, trained = self._scene.split("test"), evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
+            held_out, trained = self._held_out, evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
             rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
                 self._checkpoint_if_due()
@@ -137,8 +138,8 @@ class TrainingRun:
                     rows.append(self._score(photo, image))
                     gains[photo.name] = self._fitted_gain(photo, image)
                     pairs.append((self._store.picture(photo), as_bytes(image)))
-                else:
-                    psnrs.append(self._psnr(photo, rendered))
+                elif (psnr := self._psnr(photo, rendered)) is not None:
+                    psnrs.append(psnr)
             if pairs:
                 self._context.folders.checkpoints.mkdir(parents=True, exist_ok=True)
                 save_side_by_side(self._context.folders.checkpoints / HELD_OUT_PICTURE, pairs)
@@ -219,10 +220,10 @@ class TrainingRun:
         return seconds is not None and self._attempt_seconds() >= share * seconds
 
     def _add_to_curve(self, progress: Progress) -> None:
-        watched = (self._scene.split("test") or self._scene.split("train"))[:_CURVE_VIEWS]
+        watched = (self._held_out or self._scene.split("train"))[:_CURVE_VIEWS]
         images = [self._render(photo) for photo in watched]
-        psnr = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True))
-        if psnr is None or not self.trainer.splats.finite():
+        psnr = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True)) or 0.0
+        if not self.trainer.splats.finite():
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
         self.curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(self._seconds(), 2)))
         snapshots = self._context.folders.checkpoints / "snapshots"
@@ -243,6 +244,11 @@ class TrainingRun:
         as_trained = next(other for other in self._trained_photos if other.name == photo.name)
         return self.trainer.render(as_trained, (photo.camera.width, photo.camera.height))
 
+    @cached_property
+    def _held_out(self) -> list[Photo]:
+        """The held-out photos that can be compared: a mask may hide all of one, or all of its part in a block."""
+        return [photo for photo in self._scene.split("test") if self._shown(photo).any()]
+
     @property
     def _trained_photos(self) -> list[Photo]:
         return [*self.trainer.photos, *self.trainer.held_out]
@@ -254,15 +260,16 @@ class TrainingRun:
         gain = predicted_gain(self._gains, photo.name, self._expected)
         return score(photo.name, image, target, mask, seen, gain)
 
-    def _psnr(self, photo: Photo, image: Tensor) -> float:
-        """dB against the photo as it is, its exposure on the render where it was evened; on the render's device."""
+    def _psnr(self, photo: Photo, image: Tensor) -> float | None:
+        """dB against the photo as it is, its exposure on the render where it was evened; on the render's device. None
+        if a mask hides all of it."""
         device, shown = image.device, self._store.mask(photo, photo.camera)
         taken = torch.tensor(self._store.picture(photo), device=device).double() / 255
         gain = torch.from_numpy(self._gains.get(photo.name, np.ones(3))).to(device)
         errors = ((image.double() * gain).clamp(0, 1) - taken).square()
         if shown is not None:
             errors = errors[torch.from_numpy(shown).to(device)]
-        return -10 * math.log10(max(float(errors.mean()), 1e-10)) if errors.numel() else 0.0
+        return -10 * math.log10(max(float(errors.mean()), 1e-10)) if errors.numel() else None
 
     def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
         """What multiplies each channel of the render to match the photo; 1 where exposures are not evened."""

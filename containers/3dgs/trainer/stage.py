@@ -114,7 +114,7 @@ def train_scene(
     preset, options = preset_of(context.options, cuda=on_gpu), context.options
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
-        folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
+        folder, remarks = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
         part = part_in(folder, context.block)
         preset = part.preset(preset)
         scene = part.load(folder, preset.long_edge, fold)
@@ -137,7 +137,7 @@ def train_scene(
         run, warnings = _start(
             context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene), far
         )
-    warnings += scene.warnings
+    warnings += [*remarks, *scene.warnings]
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))
@@ -328,7 +328,7 @@ def _write(
             Image.fromarray(store.picture(photo)).save(model / image)
         views.append(View(photo.name, photo.split, photo.camera, image))
     write_views(model / "views.json", views)
-    if trainer.held_out:
+    if (folders.checkpoints / HELD_OUT_PICTURE).is_file():
         shutil.copyfile(folders.checkpoints / HELD_OUT_PICTURE, model / "held_out.png")
     georeference = source / "georeference.json"
     if georeference.is_file():

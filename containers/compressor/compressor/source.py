@@ -24,7 +24,7 @@ from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians, opacity_of, sound
 from splat.stored import Marks, Triple, survey_up
 from splat.surroundings import Surroundings, read_surroundings
-from stage.archive import unpack
+from stage.archive import nested_warnings, unpack
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
@@ -72,11 +72,11 @@ def read_source(folder: Path, scratch: Path) -> Source:
     joined = join_blocks(folder, scratch / "joined") if is_divided(folder) else None
     if joined is not None:
         folder = scratch / "joined"
-    file = _find_splat(folder, scratch)
+    file, remarks = _find_splat(folder, scratch)
     try:
         source = _read(file)
         if joined is None:
-            return source
+            return replace(source, warnings=[*remarks, *source.warnings])
         warnings = [*joined.warnings, *source.warnings]
         return replace(source, file=joined.whole, parts=joined.parts, warnings=warnings)
     except InvalidSplatError as error:
@@ -167,10 +167,11 @@ def _drawn(gaussians: Gaussians) -> NDArray[np.bool_]:
     return np.asarray(opacity_of(gaussians.opacities) >= _VISIBLE)
 
 
-def _find_splat(folder: Path, scratch: Path) -> Path:
-    scene = folder / "scene.ply"
+def _find_splat(folder: Path, scratch: Path) -> tuple[Path, list[Warning]]:
+    """The splat's file, and warnings that name what was not read of the ZIP that it was in."""
+    scene, nested = folder / "scene.ply", list[str]()
     if scene.is_file():
-        return scene
+        return scene, []
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     names = {PurePosixPath(path.relative_to(folder)): path for path in files}
     splats = [names[name] for name in chosen_splats(list(names))]
@@ -181,11 +182,12 @@ def _find_splat(folder: Path, scratch: Path) -> Path:
         unpacked = unpack(zips[0], scratch / "upload", is_splat)
         if unpacked.damaged:
             raise StageError(ErrorCode.INVALID_SPLAT, f"{', '.join(unpacked.damaged)} is damaged")
+        nested = unpacked.nested
         found = {PurePosixPath(file.name): file.path for file in unpacked.files}
         splats = [found[name] for name in chosen_splats(list(found))]
     if len(splats) != 1:
         raise StageError(ErrorCode.INVALID_SPLAT, f"expected one splat, found {len(splats)}")
-    return splats[0]
+    return splats[0], nested_warnings(nested)
 
 
 def _training_seconds(result: Path) -> float | None:

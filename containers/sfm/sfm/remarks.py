@@ -13,7 +13,7 @@ from sfm.features import tolerance
 from sfm.georegister import Georegistration
 from sfm.photos import Photo, SecondImage
 from sfm.shutter import rolling_shutters
-from stage.archive import DAMAGED
+from stage.archive import DAMAGED, nested_warnings
 from stage.result import Warning
 
 MAX_USUAL_ERROR = 2.0  # pixels (sfm.features.tolerance); real sets are below one
@@ -43,14 +43,12 @@ def unused_lists(lists: Sequence[str], why: str) -> list[Warning]:
 
 def telemetry_warnings(damaged: Sequence[str]) -> list[Warning]:
     """Name the `damaged` files of telemetry beside films."""
-    return [Warning(WarningCode.FILM_DAMAGED, DAMAGED, list(damaged))] if damaged else []
+    return [Warning(WarningCode.TELEMETRY_DAMAGED, DAMAGED, list(damaged))] if damaged else []
 
 
 def upload_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str], nested: Sequence[str]) -> list[Warning]:
     """Name the pictures that do not count as photos, the masks that could not be used, and `nested` archives."""
-    warnings = []
-    if nested:
-        warnings.append(Warning(WarningCode.NESTED_ARCHIVES, f"not opened: {', '.join(nested[:5])}", list(nested)))
+    warnings = nested_warnings(nested)
     if images:
         facts = f"not counted as photos: {described(image.shot for image in images)}"
         warnings.append(Warning(WarningCode.SECOND_IMAGES, facts, [image.original for image in images]))

@@ -137,6 +137,18 @@ def test_leaves_hold_the_splat_and_levels_a_quarter_each(folder: Path, splat: Ga
             assert tile["geometricError"] >= 15 * np.median(np.exp(inside.scales.max(axis=1)))
 
 
+def test_a_tile_announces_as_many_gaussians_as_it_holds(make_splat: MakeSplat, tmp_path: Path) -> None:
+    """One that would make the positions of all others coarse is left out of both."""
+    splat = make_splat(2000, 0)
+    splat.means[7] = [1e5, 0, 0]
+    write_tiles(tmp_path / "far", splat, ZURICH, (0.0, 0.0, 0.0), {}, lambda _share: None, antialiased=False)
+    for tile in tiles(tileset(tmp_path / "far")["root"]):
+        document, binary = chunks_of((tmp_path / "far" / tile["content"]["uri"]).read_bytes())
+        (tmp_path / "content.spz").write_bytes(binary)
+        announced = {accessor["count"] for accessor in document["accessors"]}
+        assert announced == {len(read_splat(tmp_path / "content.spz").gaussians)}
+
+
 def test_the_root_lies_where_the_scene_is_on_earth(folder: Path) -> None:
     transform = np.array(tileset(folder)["root"]["transform"]).reshape(4, 4).T
     to_earth = Transformer.from_pipeline(

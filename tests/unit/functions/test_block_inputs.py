@@ -61,6 +61,7 @@ def test_the_coarse_model_reads_all_photos_and_the_flights_own_model(cloud: Clou
 
 
 def test_the_join_reads_the_photos_and_what_page_and_products_are_made_from(cloud: Cloud) -> None:
+    """With the masks: what they hide stays off the orthophoto."""
     has_plan(cloud, 3, LEFT)
     event = ask_for(Stage.COMPRESSOR, "token-1")
     event["job"]["stages"]["sfm"] |= {"outputUri": SCENE, "counts": {"blocks": 3}}
@@ -68,7 +69,7 @@ def test_the_join_reads_the_photos_and_what_page_and_products_are_made_from(clou
     _, cameras = cloud.sagemaker.jobs[name].request["ProcessingInputs"]
     _, names = listed(cloud, {**cameras["S3Input"]})
     top = {"result.json", "blocks.json", "photos.json", "georeference.json", "survey.json", "overlap.png"}
-    assert names == top | {name for name in LEFT if name.startswith("images/")}
+    assert names == top | {name for name in LEFT if name.startswith(("images/", "masks/"))}
 
 
 def test_a_scene_that_does_not_say_what_it_holds_is_damaged(cloud: Cloud) -> None:

@@ -84,6 +84,14 @@ def test_a_system_may_be_used_a_zone_beyond_its_area(system: int, longitude: flo
     assert Projected.about(Place(47.0, longitude, 400.0), system).epsg == system
 
 
+def test_a_zone_serves_beyond_its_country_where_it_neither_stretches_nor_turns_maps() -> None:
+    """Las Palmas lies in zone 28, south of the area for which ETRS89 has a code of it, and not in zone 27."""
+    las_palmas = Place(28.1, -15.4, 10.0)
+    assert Projected.about(las_palmas, 25828).epsg == 25828
+    with pytest.raises(UnusableSystemError, match="for another region"):
+        Projected.about(Place(28.1, -4.0, 10.0), 25828)
+
+
 def test_zones_of_utm() -> None:
     places = [(0.1, -180.0), (-0.1, 179.9), (47.0, 8.5), (85.0, 0.0), (-85.0, 0.0), (10.0, 180.0)]
     assert [utm(Place(*place, 0.0)) for place in places] == [32601, 32760, 32632, 5041, 5042, 32601]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from plyfile import PlyData
 
 from contract.options import Quality
 from geo.projected import Place, Projected
@@ -20,8 +22,9 @@ from products.grid import Grid, Placed
 from products.make import Options, make
 from products.rasters import NothingSeenError, default_cell, draw, extent
 from products.scene import Scene, read_scene
-from splat.camera import Camera, look_at
+from splat.camera import Camera, look_at, read_views, write_views
 from splat.gaussians import Float32, Gaussians
+from splat.ply import write_ply
 from tests.unit.products import scenes
 
 CELL = 0.05
@@ -64,6 +67,29 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
     error = np.abs(drape.mixed() * 0.8 - scenes.colours(x, y))
     assert np.median(error[inner]) < 0.01
     assert np.percentile(error[on_top], 95) < 0.05
+
+
+def test_a_scene_about_an_offset_lies_where_its_georeference_says(
+    folders: tuple[Path, Path], scene: Scene, tmp_path: Path
+) -> None:
+    """Training works about a point near the photos, which may lie kilometres from the georeference's origin."""
+    offset = np.array([-9000.0, 500.0, 20.0])
+    model, cameras = (Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders)
+    write_ply(model / "scene.ply", replace(scene.gaussians, means=scene.gaussians.means - offset))
+    views = [replace(view, camera=view.camera.about(offset)) for view in read_views(model / "views.json")]
+    write_views(model / "views.json", views)
+    dense = PlyData.read(str(model / "dense.ply"))
+    for axis, value in zip("xyz", offset, strict=True):
+        dense["vertex"][axis] = dense["vertex"][axis] - value
+    dense.write(str(tmp_path / "dense.ply"))
+    (tmp_path / "dense.ply").replace(model / "dense.ply")
+    document = json.loads((model / "georeference.json").read_text()) | {"offset": offset.tolist()}
+    (model / "georeference.json").write_text(json.dumps(document))
+    found = read_scene(model, cameras)
+    np.testing.assert_allclose(found.gaussians.means, scene.gaussians.means, atol=2e-3)
+    np.testing.assert_allclose(found.dense.points, scene.dense.points, atol=2e-3)
+    for mine, original in zip(found.views, scene.views, strict=True):
+        np.testing.assert_allclose(mine.camera.position, original.camera.position, atol=1e-6)
 
 
 def test_what_is_masked_in_a_photo_is_not_taken_from_it(folders: tuple[Path, Path], scene: Scene) -> None:

@@ -69,4 +69,4 @@ def test_what_is_of_no_use_beside_a_film_is_named(read: Callable[..., Upload]) -
     files = {"flight.mp4": bytes(1000), "flight.SRT": b"1\n00:00:00,000", "photos.zip": b"PK", "gcp_list.txt": LIST}
     upload = read(files, damaged="flight.SRT")
     assert upload.nested == ["photos.zip"]
-    assert warned(upload) == [("FILM_DAMAGED", ["flight.SRT"]), ("CONTROL_POINTS_UNUSED", ["gcp_list.txt"])]
+    assert warned(upload) == [("TELEMETRY_DAMAGED", ["flight.SRT"]), ("CONTROL_POINTS_UNUSED", ["gcp_list.txt"])]

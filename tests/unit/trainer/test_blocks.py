@@ -18,10 +18,10 @@ from geo.boxes import along_axes, box_shares, hull_share, in_box
 from sfm import blocks as planner
 from splat.camera import read_views
 from splat.fading import with_shares
-from splat.gaussians import Gaussians, opacity_of
-from splat.ply import read_ply
+from splat.gaussians import Gaussians, joined, opacity_of
+from splat.ply import read_ply, write_ply
 from splat.render import render
-from splat.surroundings import read_surroundings
+from splat.surroundings import Surroundings, read_surroundings
 from stage.contract import run_stage
 from stage.environment import Options
 from stage.errors import StageError
@@ -221,6 +221,27 @@ def test_the_coarse_model_lies_behind_a_block_without_the_blocks_own_place(
     full = covered.min(axis=2) > 0.99
     assert full.any()
     np.testing.assert_allclose(behind[full], drawn[full].clip(0, 1), atol=0.02)
+
+
+def test_a_coarse_model_far_from_the_flights_middle_stays_where_it_is(
+    scene: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    """A splat far from the origin is centred when it is read alone; this one is read beside its block's photos."""
+    part = Part.read(scene, 1)
+    loaded = part.load(scene, WIDTH, HOLD_OUT_FIRST)
+    coarse = read_ply(models["coarse"] / "scene.ply")
+    most = replace(coarse, means=coarse.means + np.float32([50_000, 0, 0]))
+    shutil.copytree(models["coarse"], tmp_path / "coarse")
+    write_ply(tmp_path / "coarse" / "scene.ply", joined([coarse, most, most]))
+    backdrop = part.behind(lambda _name: tmp_path / "coarse", loaded, unused).backdrop
+    assert isinstance(backdrop, CoarseBackdrop)
+    means = backdrop._coarse.means
+    near = coarse.means[~part.trains(coarse.means.astype(np.float64))]
+    np.testing.assert_array_equal(means[means[:, 0] < 25_000], near)
+
+
+def unused() -> Surroundings:
+    raise AssertionError("a block is not drawn over surroundings of its own")
 
 
 def test_a_share_of_a_gaussian_covers_less_and_none_is_left_out() -> None:

@@ -116,7 +116,7 @@ def zipped(scene: Path, tmp_path: Path) -> Path:
         for path in sorted(scene.rglob("*")):
             if path.is_file():
                 archive.write(path, path.relative_to(scene))
-    return find_scene(channel, tmp_path / "scratch")
+    return find_scene(channel, tmp_path / "scratch")[0]
 
 
 def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
@@ -126,9 +126,28 @@ def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
         for path in sorted(scene.rglob("*")):
             if path.is_file():
                 archive.write(path, Path("any folder") / path.relative_to(scene))
-    found = find_scene(channel, tmp_path / "scratch")
+    found, warnings = find_scene(channel, tmp_path / "scratch")
     assert len(load_scene(found, 96).photos) == 9
-    assert find_scene(scene, tmp_path / "scratch2") == scene
+    assert warnings == []
+    assert find_scene(scene, tmp_path / "scratch2") == (scene, [])
+
+
+def test_what_is_not_read_of_a_zip_is_named(scene: Path, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
+        for path in sorted(scene.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(scene))
+        archive.writestr("more.zip", b"PK")
+        archive.writestr("masks/000001.png.png", b"0123456789")
+    whole = (channel / "scene.zip").read_bytes()
+    (channel / "scene.zip").write_bytes(whole.replace(b"0123456789", b"0123456780"))
+    _, warnings = find_scene(channel, tmp_path / "scratch")
+    assert [(warning.code, warning.names) for warning in warnings] == [
+        (WarningCode.NESTED_ARCHIVES, ["more.zip"]),
+        (WarningCode.MASKS_UNUSED, ["masks/000001.png.png"]),
+    ]
 
 
 def test_no_scene_at_all_is_refused(tmp_path: Path) -> None:

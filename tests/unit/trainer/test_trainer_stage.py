@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,3 +312,16 @@ def test_a_plateau_ends_training(scene: Path, tmp_path: Path, monkeypatch: pytes
 def test_no_budget_at_all_is_refused_by_name(scene: Path, tmp_path: Path, name: str) -> None:
     assert run(tmp_path, scene, train_scene, **{name: "0"}) == 1
     assert (tmp_path / "output" / "failure").read_text().startswith(f"INVALID_OPTION: {name}")
+
+
+def test_a_photo_that_its_mask_hides_is_not_scored(scene: Path, tmp_path: Path) -> None:
+    masked = Path(shutil.copytree(scene, tmp_path / "scene"))
+    (masked / "masks").mkdir()
+    Image.new("L", (WIDTH, HEIGHT), 0).save(masked / "masks" / "000004.png.png")
+    assert run(tmp_path / "ml", masked) == 0
+    metrics = json.loads((tmp_path / "ml" / "model" / "result.json").read_text())["metrics"]
+    held_out = {view.name for view in read_views(tmp_path / "ml" / "model" / "views.json") if view.split == "test"}
+    assert "000004.png" in held_out
+    assert {view["name"] for view in metrics["views"]} == held_out - {"000004.png"}
+    assert not (tmp_path / "ml" / "model" / "held_out.png").exists()
+    assert all(point["psnr"] > 5 for point in metrics["curve"])

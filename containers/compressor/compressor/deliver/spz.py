@@ -57,8 +57,7 @@ class FixedPoint:
 
     @classmethod
     def of(cls, gaussians: Gaussians, *, antialiased: bool) -> FixedPoint:
-        """Convert `gaussians`, in their order, without those of `strays`."""
-        gaussians = gaussians.select(~strays(gaussians.means))
+        """Convert `gaussians`, in their order."""
         bits = fractional_bits(gaussians.means)
         parts = (
             _positions(gaussians.means, bits),
@@ -95,6 +94,10 @@ class FixedPoint:
         """The 16 bytes that both versions begin with."""
         flags = ANTIALIASED if self.antialiased else 0
         return HEADER.pack(MAGIC, version, self.count, self.degree, self.bits, flags, streams)
+
+
+def without_strays(gaussians: Gaussians) -> Gaussians:
+    return gaussians.select(~strays(gaussians.means))
 
 
 def strays(means: Float32) -> NDArray[np.bool_]:
