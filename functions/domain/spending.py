@@ -43,7 +43,7 @@ class DailySpending:
             ConditionExpression="attribute_not_exists(dollars) OR dollars <= :room",
             ExpressionAttributeValues={
                 ":more": _money(most),
-                ":room": _money(limit - most),
+                ":room": _money(max(0.0, limit - most)),  # a run that SageMaker refused leaves 0
                 ":at": int(self._clock().timestamp()) + KEEP_SECONDS,
             },
         )

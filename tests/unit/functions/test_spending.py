@@ -112,3 +112,15 @@ def test_a_limit_below_the_price_of_one_run_lets_one_run_a_day(cloud: Cloud) -> 
     spending = DailySpending(cloud.table("limits"), Calendar())
     assert spending.reserve(SFM_AT_MOST, 1.0) is not None
     assert spending.reserve(SFM_AT_MOST, 1.0) is None
+
+
+def test_a_refusal_by_sagemaker_leaves_room_for_the_days_first_run(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAILY_SPEND_DOLLARS", "1.0")
+    cloud.sagemaker.quota = 0
+    invoke("run_stage", ask_for())
+    cloud.sagemaker.quota = None
+    assert invoke("dispatch", sample_event("dispatch/scheduled"))["served"] == [job_name()]
+    ask(1)
+    assert cloud.sagemaker.created == [job_name()]
