@@ -18,6 +18,7 @@ from domain.pace import (
     Pace,
     PaceTable,
     blocks_of,
+    gone_at,
     learnt,
     left_until_ends,
     prior,
@@ -105,12 +106,22 @@ def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
     if stage is Stage.TRAINING and blocks_of(item) > 1:  # blocks ran side by side
         return None
     attempt = reported.attempt or 1
+    if resumed(item, stage, attempt):
+        return None
     began, ended = (item.moment(stage, attempt, moment) for moment in ("Began", "Ended"))
     if began is None or ended is None:
         return None
     guess = prior(stage, quality)
     factor = (ended - began).total_seconds() / (guess.per_unit * units(stage, item, guess))
     return min(max(factor, 1 / MAX_SPEED_FACTOR), MAX_SPEED_FACTOR)
+
+
+def resumed(item: JobItem, stage: Stage, attempt: int) -> bool:
+    """Whether the attempt continued from a checkpoint, so that its time says nothing about a whole stage. Its first
+    report of training then skips tenths; an attempt that starts afresh, as after OUT_OF_MEMORY, reports each of them.
+    """
+    reached = [tenth for tenth in range(1, TENTHS) if item.moment(stage, attempt, f"At{tenth}") is not None]
+    return attempt > 1 and min(reached, default=TENTHS) > 1
 
 
 def moments(event: StatusEvent) -> dict[str, str]:
@@ -138,11 +149,17 @@ def left_in(event: StatusEvent, item: JobItem, pace: Pace) -> float:
     work = units(detail.stage, item, pace)
     if event.type is StatusType.STAGE_STARTED:
         return pace.waiting + pace.per_unit * work
+    if resumed(item, detail.stage, detail.attempt or 1):
+        return (1 - gone_at(pace, detail.progress)) * pace.per_unit * work
     return stage_left(pace, work, detail.progress, _since(item, detail, "Began") or 0.0)
 
 
 def sample_of(detail: StatusDetail, item: JobItem) -> dict[str, Any] | None:
-    """The arguments of `learnt` from a stage's end; None if it reported no progress, or its end was reported before."""
+    """The arguments of `learnt` from a stage's end; None if the attempt reported no progress or continued from a
+    checkpoint, or its end was reported before."""
+    assert detail.stage is not None
+    if resumed(item, detail.stage, detail.attempt or 1):
+        return None
     seconds, waited = _since(item, detail, "Began"), _since(item, detail, "Asked")
     began = _at(item, detail, "Began")
     if not seconds or waited is None or began is None or _at(item, detail, "Ended") != detail.at:

@@ -64,16 +64,17 @@ def tell(
     progress: float = 0.0,
     *,
     stage: Stage = Stage.TRAINING,
+    attempt: int = 1,
     **metrics: Any,
 ) -> None:
     event = sample_event(f"status/{kind}")
     sequence = {
-        "stage-started": started_sequence(stage, 1),
-        "stage-progressed": progress_sequence(stage, 1, progress),
+        "stage-started": started_sequence(stage, attempt),
+        "stage-progressed": progress_sequence(stage, attempt, progress),
         "stage-succeeded": succeeded_sequence(stage),
     }[kind]
     at = (AT + timedelta(seconds=seconds)).isoformat()
-    common = {"jobId": job_id, "stage": stage, "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
+    common = {"jobId": job_id, "stage": stage, "attempt": attempt, "sequence": sequence, "at": at, "progress": progress}
     event["detail"] |= {**common, "metrics": metrics}
     invoke("track_progress", event)
 
@@ -94,13 +95,13 @@ def train(cloud: Cloud, job_id: str, curve: tuple[float, ...]) -> list[tuple[flo
     return errors
 
 
-def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
-    """Seconds left in training; those of the compressor are its first estimate."""
+def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float, waited: float = 1) -> float:
+    """Seconds left in training, whose machine was `waited` for; those of the compressor are its first estimate."""
     item = cloud.item(job_id)
     assert item is not None
     ends = {stage: (datetime.fromisoformat(eta) - AT).total_seconds() for stage, eta in item["etas"].items()}
     pace = prior(Stage.COMPRESSOR, Quality.STANDARD)
-    assert ends["compressor"] - ends["3dgs"] == pytest.approx(1 + pace.per_unit * 80_000)  # waited 1 s for the machine
+    assert ends["compressor"] - ends["3dgs"] == pytest.approx(waited + pace.per_unit * 80_000)
     return ends["3dgs"] - now
 
 
@@ -136,6 +137,40 @@ def test_hours_without_a_machine_are_learnt_as_waiting_and_not_as_work(cloud: Cl
     (item,) = cloud.table("pace").scan()["Items"]
     pace = Pace.model_validate_json(item["learnt"])
     assert (pace.waiting, pace.per_unit * 2000) == pytest.approx((7200, 200))
+
+
+def lose_machine(cloud: Cloud, job_id: str) -> None:
+    """Plays a training of 2,000 seconds that loses its machine at 80 %, and its next attempt's wait of a minute."""
+    recorded(cloud, job_id)
+    tell(job_id, "stage-started", 0)
+    tell(job_id, "stage-progressed", 60, 0.01, steps=2000, gaussians=80_000)
+    for tenth in range(1, 9):
+        tell(job_id, "stage-progressed", 60 + 200 * tenth, tenth / 10, steps=2000, gaussians=80_000)
+    tell(job_id, "stage-started", 1700, attempt=2, steps=2000, gaussians=80_000)
+    tell(job_id, "stage-progressed", 1760, 0.01, attempt=2, steps=2000, gaussians=80_000)
+
+
+def test_an_attempt_that_continued_from_a_checkpoint_teaches_no_pace(cloud: Cloud) -> None:
+    lose_machine(cloud, "resumed")
+    pace = prior(Stage.TRAINING, Quality.STANDARD)
+    for seconds, progress in ((1790, 0.81), (1970, 0.9)):
+        tell("resumed", "stage-progressed", seconds, progress, attempt=2, steps=2000, gaussians=80_000)
+        left = seconds_left_of_stage(cloud, "resumed", seconds, waited=60)
+        assert left == pytest.approx((1 - gone_at(pace, progress)) * pace.per_unit * 2000)
+    tell("resumed", "stage-succeeded", 2160, 1.0, attempt=2, steps=2000, gaussians=80_000)
+    assert cloud.table("pace").scan()["Items"] == []
+    assert seconds_left_of_stage(cloud, "resumed", 2160, waited=60) == 0
+
+
+def test_an_attempt_that_began_again_teaches_its_pace(cloud: Cloud) -> None:
+    """After OUT_OF_MEMORY, with half of the Gaussians."""
+    lose_machine(cloud, "halved")
+    for tenth in range(1, 10):
+        tell("halved", "stage-progressed", 1760 + 100 * tenth, tenth / 10, attempt=2, steps=2000)
+    tell("halved", "stage-succeeded", 2760, 1.0, attempt=2, steps=2000)
+    (item,) = cloud.table("pace").scan()["Items"]
+    pace = Pace.model_validate_json(item["learnt"])
+    assert (pace.waiting, pace.per_unit * 2000) == pytest.approx((60, 1000))
 
 
 def test_the_same_end_reported_twice_is_one_sample(cloud: Cloud) -> None:
