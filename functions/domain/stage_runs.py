@@ -177,11 +177,14 @@ class StageRuns:
             ExpressionAttributeValues={":reason": reason},
         )
 
-    def due(self, stage: Stage) -> Iterator[StageRun]:
-        """The runs of a stage without news for QUIET_SECONDS, those with the oldest news first."""
-        values = {":stage": stage.value, ":now": self._after(0)}
-        for item in self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values):
+    def due(self, *stages: Stage) -> Iterator[StageRun]:
+        """The runs of these stages without news for QUIET_SECONDS, those with the oldest news first."""
+        for item in heapq.merge(*map(self._due_of, stages), key=lambda item: item["nextLook"]):
             yield _run_of(item["jobId"], item["stageRun"])
+
+    def _due_of(self, stage: Stage) -> Iterator[dict[str, Any]]:
+        values = {":stage": stage.value, ":now": self._after(0)}
+        return self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values)
 
     def reserve(self, run: StageRun, reservation: Reservation) -> bool:
         """Note the money reserved for the run; False if some is already reserved for it."""

@@ -79,7 +79,8 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     round_ = watcher().look_round(lambda: context.get_remaining_time_in_millis() > MIN_MILLISECONDS)
     looks = Counter(looked.look for looked in round_)
     longest_wait = max((looked.waited for looked in round_), default=0.0) / 3600
-    metrics.add_metric(name="RunsNotLookedAt", unit=MetricUnit.Count, value=looks[Look.FAULT])
+    not_looked_at = looks[Look.FAULT] + looks[Look.LEFT_OVER]
+    metrics.add_metric(name="RunsNotLookedAt", unit=MetricUnit.Count, value=not_looked_at)
     metrics.add_metric(name="RunsWaiting", unit=MetricUnit.Count, value=looks[Look.ALIVE])
     metrics.add_metric(name="LongestWaitHours", unit=MetricUnit.NoUnit, value=round(longest_wait, 2))
     if looks:

@@ -29,6 +29,7 @@ class Look(StrEnum):
     REPORTED = "REPORTED"  # its job had ended, and its task now has the outcome
     GONE = "GONE"  # no task waits for it any more: it left the queue, or its job was stopped
     FAULT = "FAULT"  # AWS refused a call; the run is checked again in a minute
+    LEFT_OVER = "LEFT_OVER"  # it was due, but there was no time for it; the next round begins with it
 
 
 class Looked(NamedTuple):
@@ -63,9 +64,12 @@ class Watcher:
     def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Looked]:
         """Check every run that is due; a fault with one does not affect the others. `time_left` returns whether there
         is time for more. If not, the next round continues with the runs whose last news is oldest."""
-        return [
-            looked for stage in Stage for looked in self._each(self._safely, _while(time_left, self._runs.due(stage)))
-        ]
+        due = self._runs.due(*Stage)
+        looked = list(self._each(self._safely, _while(time_left, due)))
+        left_over = [Looked(Look.LEFT_OVER) for _ in due]
+        if left_over:
+            logger.warning("no time for all runs that are due", runs=len(left_over))
+        return looked + left_over
 
     def _safely(self, run: StageRun) -> Looked:
         try:
@@ -144,9 +148,6 @@ class Watcher:
         return execution is None or not execution.running
 
 
-def _while(time_left: Callable[[], bool], runs: Iterable[StageRun]) -> Iterator[StageRun]:
-    for run in runs:
-        if not time_left():
-            logger.warning("no time for all runs that are due")
-            return
+def _while(time_left: Callable[[], bool], runs: Iterator[StageRun]) -> Iterator[StageRun]:
+    while time_left() and (run := next(runs, None)) is not None:
         yield run

@@ -17,7 +17,7 @@ from contract.stages import Stage
 from domain import stage_runs
 from domain.fairness import StartTags
 from domain.outcome import WAITING
-from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.cloud import Cloud, Crash, LambdaContext, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
 from tests.support.queueing import Clock
@@ -40,8 +40,8 @@ def watch() -> dict[str, int]:
     return looks
 
 
-def ask(number: int) -> None:
-    event = ask_for(Stage.TRAINING, f"token-{number}")
+def ask(number: int, stage: Stage = Stage.TRAINING) -> None:
+    event = ask_for(stage, f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": f"2026-05-04T10:{number:02d}:00Z"}
     invoke("run_stage", event)
 
@@ -360,6 +360,40 @@ def test_a_crash_at_any_call_costs_a_minute(
         clock.pass_minutes(1)
     watch()
     assert len(cloud.stepfunctions.successes("token-1")) == 1
+
+
+def test_with_too_little_time_for_all_runs_each_stage_gets_its_heartbeats(
+    cloud: Cloud, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.sagemaker.quota = 0
+    for number in range(1, 7):
+        cloud.has_upload(f"job-{number}")
+        ask(number, Stage.SFM)
+    ask(7)
+    for _ in range(30):
+        clock.pass_minutes(1)
+        with monkeypatch.context() as short:
+            short.setattr(LambdaContext, "get_remaining_time_in_millis", time_for(2))
+            watch()
+    assert min(cloud.stepfunctions.heartbeats(f"token-{number}") for number in range(1, 8)) >= 7
+    clock.pass_minutes(5)
+    capsys.readouterr()
+    with monkeypatch.context() as short:
+        short.setattr(LambdaContext, "get_remaining_time_in_millis", time_for(2))
+        assert watch() == {"ALIVE": 2, "LEFT_OVER": 5}
+    assert not_looked_at(capsys) == 5
+    assert watch() == {"ALIVE": 5}
+    assert not_looked_at(capsys) == 0
+
+
+def time_for(runs: int) -> Callable[[LambdaContext], int]:
+    left = iter([60_000] * runs)
+    return lambda _context: next(left, 0)
+
+
+def not_looked_at(capsys: pytest.CaptureFixture[str]) -> float:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"RunsNotLookedAt"' in line]
+    return float(lines[-1]["RunsNotLookedAt"][0])
 
 
 def longest_wait(capsys: pytest.CaptureFixture[str]) -> float:
