@@ -17,6 +17,7 @@ from domain.expectation import Expectation
 from domain.jobs_table import JobsTable
 from domain.limits import Counters, JobLimits, OwnerLimits
 from domain.links import Links
+from domain.owner_spending import OwnerSpending
 from domain.pace import PaceTable
 from domain.post import post
 from domain.rerun import Rerunner
@@ -53,7 +54,7 @@ def _now() -> datetime:
 def service() -> Service:
     settings = ApiSettings.read()
     s3, jobs = client("s3"), JobsTable(table(settings.jobs_table))
-    limits = OwnerLimits(jobs, settings)
+    limits = OwnerLimits(jobs, OwnerSpending(table(settings.limits_table)), settings)
     executions = Executions(client("stepfunctions"), settings.pipeline_arn)
     return Service(
         s3=s3,

@@ -101,13 +101,6 @@ class JobItem(Camel):
         """Whether the job still waits or runs."""
         return self.status in (None, "RUNNING")
 
-    @property
-    def dollars(self) -> float:
-        """The cost of the job's own stages so far."""
-        reused = self.rerun_from.ordinal if self.rerun_from else 1
-        own = [self.stages[stage].cost or {} for stage in self.stages if stage.ordinal >= reused]
-        return float(sum(cost.get("dollars", 0.0) for cost in own))
-
     def moment(self, stage: Stage, attempt: int, moment: str) -> datetime | None:
         return self.moments.get(moment_name(stage, attempt, moment))
 

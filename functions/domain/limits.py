@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.job_item import REJECTED, JobItem
 from domain.jobs_table import JobsTable
+from domain.owner_spending import OwnerSpending
 from domain.settings import Settings
 
 # for one address, and for one owner's jobs; outcome mails and start mails are counted separately
@@ -17,24 +18,23 @@ LOOKED_AT = 500  # newest jobs of an owner that are counted
 
 
 class JobLimits(Settings):
-    """The limits of one owner. `owner_daily_dollars` is compared with what today's jobs have cost so far; each job that
-    runs may still cost its budget."""
+    """The limits of one owner. `owner_daily_dollars` is compared with what the stage runs that ended today have cost;
+    each job that runs may still cost its budget."""
 
     owner_open_jobs: int
     owner_daily_jobs: int
     owner_daily_dollars: float
 
 
-def reached(limits: JobLimits, others: Sequence[JobItem], now: datetime) -> str | None:
+def reached(limits: JobLimits, others: Sequence[JobItem], spent: float, now: datetime) -> str | None:
     """The limit that one more job beside `others` would exceed, as facts for the customer; None if there is room.
-    Pure."""
+    `spent`: dollars of the day. Pure."""
     open_jobs = sum(item.open for item in others)
     today = [
         item
         for item in others
         if item.started_at is not None and item.started_at.date() == now.date() and item.status != REJECTED
     ]
-    spent = sum(item.dollars for item in today)
     if open_jobs >= limits.owner_open_jobs:
         return f"{open_jobs} of {limits.owner_open_jobs} jobs wait or run"
     if len(today) >= limits.owner_daily_jobs:
@@ -49,16 +49,20 @@ class OwnerLimits:
     start at the same moment may exceed a limit, by as many as are started at once."""
 
     def __init__(
-        self, jobs: JobsTable, limits: JobLimits, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        jobs: JobsTable,
+        spending: OwnerSpending,
+        limits: JobLimits,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._jobs, self._limits, self._clock = jobs, limits, clock
+        self._jobs, self._spending, self._limits, self._clock = jobs, spending, limits, clock
 
     def reached_by(self, owner: str | None, job_id: str = "") -> str | None:
         """The limit that the job would exceed for `owner`; uploads without an owner are the operator's."""
         if owner is None:
             return None
-        items = self._jobs.of_owner(owner, LOOKED_AT)
-        return reached(self._limits, [item for item in items if item.job_id != job_id], self._clock())
+        others = [item for item in self._jobs.of_owner(owner, LOOKED_AT) if item.job_id != job_id]
+        return reached(self._limits, others, self._spending.spent_today(owner), self._clock())
 
 
 class Counters:

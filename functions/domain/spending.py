@@ -17,6 +17,7 @@ from domain.dynamo import holds
 from domain.errors import JobError
 from domain.observability import metrics
 from domain.outcome import RunOutcome
+from domain.owner_spending import OwnerSpending
 from domain.sagemaker_requests import instance_type_in, max_seconds_in
 from domain.stage_runs import KEEP_SECONDS, Reservation, StageRuns
 from domain.stages import StageRun
@@ -87,8 +88,8 @@ class LimitedCompute(Compute):
 class Bills:
     """Records and publishes the cost of ended runs, each once, however often SageMaker reports its end."""
 
-    def __init__(self, runs: StageRuns, spending: DailySpending, prices: Prices) -> None:
-        self._runs, self._spending, self._prices = runs, spending, prices
+    def __init__(self, runs: StageRuns, spending: DailySpending, owners: OwnerSpending, prices: Prices) -> None:
+        self._runs, self._spending, self._owners, self._prices = runs, spending, owners, prices
 
     def bill(self, run: StageRun, outcome: RunOutcome) -> float:
         """Dollars that were not counted before; 0 for a running run."""
@@ -100,6 +101,8 @@ class Bills:
             return 0.0
         if billed.reservation:
             self._spending.settle(billed.reservation, cost)
+        if billed.owner and cost:  # uploads without an owner are the operator's
+            self._owners.charge(billed.owner, cost)
         if cost:
             metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=cost)  # dollars
         return cost

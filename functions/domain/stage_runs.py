@@ -44,6 +44,7 @@ class Reservation(BaseModel):
 class Billed(BaseModel):
     """A run whose cost was just recorded; `reservation`: the money that was reserved for it."""
 
+    owner: str | None
     reservation: Reservation | None
 
 
@@ -84,8 +85,10 @@ class StageRuns:
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def remember(self, run: StageRun, task_token: str, retry_state: RetryState, start_tag: int) -> None:
-        """Store the token of a new run; repeating the same call changes nothing.
+    def remember(
+        self, run: StageRun, task_token: str, retry_state: RetryState, start_tag: int, owner: str | None = None
+    ) -> None:
+        """Store the token of a new run of the owner's job; repeating the same call changes nothing.
 
         Raises ConditionalCheckFailedException if another token already waits for this run.
         """
@@ -97,6 +100,7 @@ class StageRuns:
                 "taskToken": task_token,
                 "retryState": retry_state.model_dump(by_alias=True),
                 "startTag": start_tag,
+                **({"owner": owner} if owner else {}),
                 "watchedFor": run.stage.value,
                 "nextLook": self._after(QUIET_SECONDS),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
@@ -210,7 +214,7 @@ class StageRuns:
             return None
         item = answer["Attributes"]
         held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
-        return Billed(reservation=held)
+        return Billed(owner=item.get("owner"), reservation=held)
 
     def claim(self, run: StageRun) -> str | None:
         """Prevent other invocations from creating the run's job for CLAIM_SECONDS. Returns the claim, or None if

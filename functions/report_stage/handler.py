@@ -15,6 +15,7 @@ from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
 from domain.observability import log_faults, logger, metrics, tracer
 from domain.outcome import RunStatus
+from domain.owner_spending import OwnerSpending
 from domain.reporting import StageReporter
 from domain.spending import Bills, DailySpending
 from domain.stage_runs import StageRuns
@@ -45,7 +46,7 @@ def reporter() -> StageReporter:
 def bills() -> Bills:
     settings = ReportStageSettings.read()
     runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
-    return Bills(runs, spending, settings.prices)
+    return Bills(runs, spending, OwnerSpending(table(settings.limits_table)), settings.prices)
 
 
 @cache

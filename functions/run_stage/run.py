@@ -110,7 +110,8 @@ class Runner:
         # taken at the job's first run, so that its later stages do not queue behind jobs that began after it
         start_tag = known[0].start_tag if known else self._start_tags.take(request.job.owner)
         if latest is None or attempt.run != latest.run:
-            self._runs.remember(attempt.run, request.task_token, attempt.retry_state, start_tag)
+            owner = request.job.owner
+            self._runs.remember(attempt.run, request.task_token, attempt.retry_state, start_tag, owner)
         elif latest.task_token != request.task_token:
             self._runs.adopt(latest, request.task_token)
         if attempt.begin:

@@ -16,6 +16,7 @@ from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.observability import log_faults, logger, metrics, tracer
+from domain.owner_spending import OwnerSpending
 from domain.starting import Starter
 from domain.status import StatusBus
 
@@ -24,6 +25,7 @@ class StartJobSettings(JobLimits):
     stack: str
     pipeline_arn: str
     jobs_table: str
+    limits_table: str
     status_bus: str
 
 
@@ -36,7 +38,7 @@ def starter() -> Starter:
         executions=Executions(client("stepfunctions"), settings.pipeline_arn),
         jobs=jobs,
         bus=StatusBus(client("events"), settings.status_bus),
-        limits=OwnerLimits(jobs, settings),
+        limits=OwnerLimits(jobs, OwnerSpending(table(settings.limits_table)), settings),
         stack=settings.stack,
     )
 

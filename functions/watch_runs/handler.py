@@ -18,6 +18,7 @@ from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
 from domain.observability import log_faults, logger, metrics, tracer
+from domain.owner_spending import OwnerSpending
 from domain.reporting import StageReporter
 from domain.spending import Bills, DailySpending
 from domain.stage_runs import StageRuns
@@ -57,7 +58,8 @@ def watcher() -> Watcher:
     stepfunctions = client("stepfunctions")
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
     executions = Executions(stepfunctions, settings.pipeline_arn)
-    bills = Bills(runs, DailySpending(table(settings.limits_table)), settings.prices)
+    spending, owners = DailySpending(table(settings.limits_table)), OwnerSpending(table(settings.limits_table))
+    bills = Bills(runs, spending, owners, settings.prices)
     return Watcher(
         runs,
         reporter,

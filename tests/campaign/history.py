@@ -21,6 +21,7 @@ from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.outcome import outcome_of
+from domain.owner_spending import OwnerSpending
 from domain.rerun import Rerunner, RerunRequest
 from domain.sagemaker_requests import quota_of
 from domain.stages import StageRun
@@ -217,7 +218,8 @@ class Customers:
         stage = self._world.random.choice(list(Stage))
         client, table = self._pipeline.client, self._pipeline.table
         jobs = JobsTable(table("jobs"))
-        rerunner = Rerunner(client("s3"), self.executions(), jobs, OwnerLimits(jobs, JobLimits.read()))
+        limits = OwnerLimits(jobs, OwnerSpending(table("limits")), JobLimits.read())
+        rerunner = Rerunner(client("s3"), self.executions(), jobs, limits)
         request = RerunRequest(job_id=job_id, from_stage=stage, request_id=request_id)
 
         def press() -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from api.caller import network_of
 from api.uploads import Ticket
-from contract.events import StatusType, progress_sequence
+from contract.events import progress_sequence
 from contract.stages import Stage
 from domain import limits
 from domain.errors import MAX_FACTS
-from domain.job_item import JobItem, StageItem
+from domain.job_item import JobItem
 from domain.layout import is_of_job
 from domain.limits import Counters, JobLimits, reached
 from tests.support.archives import photos, zip_of
@@ -240,27 +240,25 @@ AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 LIMITS = JobLimits(owner_open_jobs=2, owner_daily_jobs=3, owner_daily_dollars=10)
 
 
-def job(status: str | None = "SUCCEEDED", started: datetime = AT, dollars: float = 0) -> JobItem:
-    stages = {Stage.TRAINING: StageItem(status=StatusType.STAGE_SUCCEEDED, cost={"seconds": 1, "dollars": dollars})}
-    return JobItem(job_id="j", status=status, started_at=started, stages=stages)
+def job(status: str | None = "SUCCEEDED", started: datetime = AT) -> JobItem:
+    return JobItem(job_id="j", status=status, started_at=started)
 
 
 @pytest.mark.parametrize(
-    ("others", "refused"),
+    ("others", "spent", "refused"),
     [
-        ([job("RUNNING"), job()], False),
-        ([job("RUNNING"), job(None)], True),
-        ([job(), job()], False),
-        ([job(), job("FAILED"), job("STOPPED")], True),
-        ([job(), job("REJECTED"), job("REJECTED")], False),
-        ([job(started=AT - timedelta(days=1)) for _ in range(9)], False),
-        ([job("FAILED", dollars=10)], True),
-        ([job(dollars=9.9)], False),
-        ([job(dollars=100, started=AT - timedelta(days=1))], False),
+        ([job("RUNNING"), job()], 0, False),
+        ([job("RUNNING"), job(None)], 0, True),
+        ([job(), job()], 0, False),
+        ([job(), job("FAILED"), job("STOPPED")], 0, True),
+        ([job(), job("REJECTED"), job("REJECTED")], 0, False),
+        ([job(started=AT - timedelta(days=1)) for _ in range(9)], 0, False),
+        ([], 10, True),
+        ([job()], 9.9, False),
     ],
 )
-def test_an_owner_has_so_many_jobs_and_so_many_dollars(others: list[JobItem], refused: bool) -> None:
-    assert (reached(LIMITS, others, AT) is not None) is refused
+def test_an_owner_has_so_many_jobs_and_so_many_dollars(others: list[JobItem], spent: float, refused: bool) -> None:
+    assert (reached(LIMITS, others, spent, AT) is not None) is refused
 
 
 def test_a_link_takes_its_own_part_and_no_more_bytes(cloud: Cloud) -> None:

@@ -14,6 +14,7 @@ from domain.executions import Executions, Rerun
 from domain.job import Job, job_id_of_rerun
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import JobLimits, OwnerLimits
+from domain.owner_spending import OwnerSpending
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from tests.support.archives import SIX_PHOTOS, photos, zip_of
 from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
@@ -28,7 +29,8 @@ STAGES = (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR)
 def rerunner(cloud: Cloud) -> Rerunner:
     executions = Executions(cloud.client("stepfunctions"), ENVIRONMENT["PIPELINE_ARN"])
     jobs = JobsTable(cloud.resource("dynamodb").Table("jobs"))
-    return Rerunner(cloud.client("s3"), executions, jobs, OwnerLimits(jobs, JobLimits.read()))
+    limits = OwnerLimits(jobs, OwnerSpending(cloud.table("limits")), JobLimits.read())
+    return Rerunner(cloud.client("s3"), executions, jobs, limits)
 
 
 @pytest.fixture
