@@ -103,8 +103,10 @@ def join_blocks(folder: Path, target: Path) -> Joined:
 
 
 def _enlarge_views(views: Path, of_blocks: Sequence[Path]) -> None:
-    """Rewrite `views`, the coarse model's, with training photos as large as blocks saw them: the page takes the ground
-    sampling distance from them. Held-out photos keep the size of their pictures."""
+    """Rewrite `views`, the coarse model's, with photos as large as blocks saw them: from their size the page takes the
+    ground sampling distance, and the order in which it lists photos, held-out ones among them. The pictures of held-out
+    photos keep the coarse model's size, at which they are compared (compressor.encode.quality).
+    """
     coarse = {view.name: view for view in read_views(views)}
     ratios = [
         view.camera.fx / coarse[view.name].camera.fx
@@ -115,13 +117,7 @@ def _enlarge_views(views: Path, of_blocks: Sequence[Path]) -> None:
     ]
     if ratios:
         factor = float(np.median(ratios))
-        write_views(
-            views,
-            [
-                replace(view, camera=view.camera.scaled(factor)) if view.image is None else view
-                for view in coarse.values()
-            ],
-        )
+        write_views(views, [replace(view, camera=view.camera.scaled(factor)) for view in coarse.values()])
 
 
 def _group(around: int, blocks: Sequence[int]) -> int:

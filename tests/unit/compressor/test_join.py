@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from plyfile import PlyData
 
 from compressor import join
 from compressor.deliver.parts import _part_of, write_parts
+from compressor.deliver.photos import photos_of
 from compressor.deliver.surroundings import default_surroundings
 from compressor.encode.encoder import Coarseness
+from compressor.encode.quality import held_out_photos
 from compressor.framing import frame_scene
 from compressor.join import Joined, is_divided, join_blocks
 from compressor.sog.container import read_codes
@@ -106,18 +109,28 @@ def test_the_joined_scene_is_what_the_blocks_own_and_the_coarse_model_around(div
     assert json.loads((tmp_path / "joined" / "result.json").read_text()) == WHOLE  # report and maps need all of it
 
 
-def test_training_photos_are_as_large_as_the_blocks_saw_them(divided: Path, tmp_path: Path) -> None:
-    """The ground sampling distance follows from them, and a block may see four times as much as the coarse model."""
+def test_all_photos_are_as_large_as_the_blocks_saw_them(divided: Path, tmp_path: Path) -> None:
+    """The page takes the ground sampling distance and the order of photos from their size, and a block may see four
+    times as much as the coarse model, at whose size held-out photos are compared."""
     coarse = read_views(divided / "coarse" / "views.json")
     held_out = replace(coarse[0], split="test", image="views/000001.png")
     write_views(divided / "coarse" / "views.json", [held_out, *coarse[1:]])
+    size = (coarse[0].camera.width, coarse[0].camera.height)
+    (divided / "coarse" / "views").mkdir()
+    Image.new("RGB", size).save(divided / "coarse" / "views" / "000001.png")
     for number in (1, 2):
         parts = [replace(view, camera=view.camera.scaled(4)) for view in coarse[number:]]
         write_views(divided / f"blocks/{number:02d}" / "views.json", parts)
     join_blocks(divided, tmp_path / "joined")
     found = read_views(tmp_path / "joined" / "views.json")
-    assert [view.camera.fx / before.camera.fx for view, before in zip(found, coarse, strict=True)] == [1, 4, 4, 4]
-    assert (found[0].image, found[1].camera.width) == ("views/000001.png", 4 * coarse[1].camera.width)
+    assert [view.camera.fx / before.camera.fx for view, before in zip(found, coarse, strict=True)] == [4, 4, 4, 4]
+    assert (found[0].split, found[1].camera.width) == ("test", 4 * size[0])
+    assert len(photos_of(found, None, None).cameras) == 1
+    compared = held_out_photos(found, tmp_path / "joined")
+    assert compared is not None
+    (camera,) = compared.cameras
+    assert (camera.width, camera.height) == size
+    np.testing.assert_allclose(camera.intrinsics, coarse[0].camera.intrinsics)
 
 
 def test_the_cover_of_every_place_is_shared_out_once(tmp_path: Path) -> None:
