@@ -16,6 +16,7 @@ from tests.support.yard import (
     PHOTO,
     PLACE,
     cameras,
+    corners,
     figures,
     look_on_a_phone,
     pixel,
@@ -84,6 +85,17 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     assert page.is_hidden("[data-part=photos]")
 
 
+def mark_in_thumbnails(page: Any, numbers: tuple[str, ...] = ("1", "3")) -> None:
+    """Mark the place in thumbnails of these photos, where it is the brightest spot."""
+    for number in numbers:
+        page.click(f"[aria-label='Mark the point in photo {number}']:enabled")
+        canvas = page.locator(f"[data-part=marks] canvas[aria-label^='photo {number},']")
+        x, y = canvas.evaluate(BRIGHTEST)
+        box = canvas.bounding_box()
+        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    page.wait_for_function(f"spaceport.measuring.picks[0].marks === {len(numbers)}", timeout=60_000)
+
+
 def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
     page.click("#measure")
     page.click("[data-kind=point]")
@@ -93,13 +105,7 @@ def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: A
     page.wait_for_function(f"document.querySelectorAll('{beside}').length === 3", timeout=60_000)
     for canvas in page.locator(f"{beside} canvas").all():
         assert canvas.evaluate(BRIGHTEST) == pytest.approx([0.5, 0.5], abs=0.06), "the point in the middle"
-    for number in ("1", "3"):
-        page.click(f"[aria-label='Mark the point in photo {number}']")
-        canvas = page.locator(f"[data-part=marks] canvas[aria-label^='photo {number},']")
-        x, y = canvas.evaluate(BRIGHTEST)
-        box = canvas.bounding_box()
-        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
-    page.wait_for_function("spaceport.measuring.picks[0].marks === 2", timeout=60_000)
+    mark_in_thumbnails(page)
     look(page, "thumbnails", tmp_path)
     pick = page.evaluate("spaceport.measuring.picks[0]")
     assert pick["doubt"] is None
@@ -108,3 +114,43 @@ def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: A
     assert axe(page) == []
     page.click("[aria-label='Mark the point in photo 1']")
     assert page.locator("[data-part=marks] canvas").count() == 2, "each is enlarged once"
+
+
+def test_a_kept_point_from_marks_comes_back_with_its_own_photos(page: Any) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+
+    def listed() -> dict[str, list[int]]:
+        """The pixels at which the listed photos show the point."""
+        page.wait_for_function("document.querySelector('[data-part=seen]').textContent.startsWith('Seen in')")
+        lines = page.locator("[data-part=photo-list] li").all_inner_texts()
+        found = [re.search(r"Photo (\d): pixel (\d+), (\d+)", line).groups() for line in lines]  # type: ignore[union-attr]
+        return {number: [int(column), int(row)] for number, column, row in found}
+
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    own = listed()
+    mark_in_thumbnails(page)
+    off = page.evaluate("spaceport.measuring.picks[0].off")
+    for _ in range(20):
+        page.locator("[data-part=marks] canvas").nth(0).press("ArrowUp")  # it is kept beside the surface
+    page.wait_for_function(f"spaceport.measuring.picks[0].off > {off + 2 * GSD}", timeout=60_000)
+    kept = page.evaluate("spaceport.measuring.picks[0].point")
+    page.click("[data-part=keep]")
+    page.wait_for_selector("[data-part=views] button")
+    page.click("[data-part=clear]")
+    assert page.is_hidden("[data-part=photos]")
+    page.mouse.click(*pixel(corners()[0]))
+    wait_for_picks(page, 1)
+    assert listed()["1"] != pytest.approx(own["1"], abs=50)
+
+    for cleared in (False, True):
+        if cleared:
+            page.click("[data-part=clear]")
+        page.click("[data-part=views] button")
+        wait_for_picks(page, 1)
+        assert page.evaluate("spaceport.measuring.picks[0].point") == kept
+        assert page.is_visible("[data-part=photos]")
+        assert listed() == {number: pytest.approx(place, abs=20) for number, place in own.items()}
+    mark_in_thumbnails(page)
+    assert page.evaluate("spaceport.measuring.picks[0].off") == pytest.approx(off, abs=GSD / 4), "from the surface"

@@ -30,6 +30,7 @@ export class PhotoList {
             return;
         }
         this.pick = pick;
+        this.met = null; // if a kept view brings that point back, it has photos of its own
         this.section.hidden = pick === null || this.record.views.length === 0;
         this.marks = new Map(); // rays, by the photo's index
         this.enlarged = new Map(); // thumbnails to mark in
@@ -186,7 +187,8 @@ export class PhotoList {
         const rays = [...this.marks.values()];
         const found = rays.length > 1 ? meeting(rays) : null;
         if (found) {
-            this.met = { ...found, off: Math.hypot(...minus(found.point, this.pick.point)) };
+            const surface = this.pick.surface ?? this.pick.point; // a kept point from marks lies beside it
+            this.met = { ...found, surface, off: Math.hypot(...minus(found.point, surface)) };
             this.onMeeting(this.met);
         }
     }
