@@ -74,5 +74,6 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     page.evaluate("legend.style.transition = 'none'")  # while it fades, its text cannot be read
     page.wait_for_timeout(900)  # the poster fades, the first view settles
     yield page
+    page.evaluate("localStorage.clear()")  # views that a test kept must not be those of the next
     assert page.failures == [], "the page loads nothing and raises nothing"
     page.close()

@@ -239,18 +239,49 @@ def test_a_kept_view_brings_camera_and_figures_back(page: Any) -> None:
     assert page.locator("[data-part=views] li").count() == 0
 
 
-def test_a_view_that_is_kept_without_a_pick_comes_back_too(page: Any) -> None:
+ANSWERS = {
+    "at once": "",
+    "late": """const pick = splat.pick.bind(splat);
+        const gate = new Promise((open) => { window.answer = open; });
+        splat.pick = (...given) => gate.then(() => pick(...given));""",
+    "never": "splat.pick = () => Promise.reject(new Error('it cannot be read'));",
+}
+
+
+def let_it_answer(page: Any, when: str) -> None:
+    """From now on, have the splat's worker answer as ANSWERS say; "late" is when the page's `answer` is called."""
+    page.evaluate(f"() => {{ const {{ splat }} = spaceport.measuring; {ANSWERS[when]} }}")
+
+
+@pytest.mark.parametrize("when", ANSWERS)
+def test_a_view_that_is_kept_without_a_pick_comes_back_too(page: Any, when: str) -> None:
+    """Where the camera was when the button was clicked, whatever becomes of the request for the surface ahead."""
     page.click("#measure")
     page.mouse.wheel(0, 900)  # a pick from before would be at another distance
     page.wait_for_timeout(1500)
     place = "(({ x, y, z }) => [x, y, z])(spaceport.measuring.camera.component.entity.getPosition())"
     kept = page.evaluate(place)
+    let_it_answer(page, when)
     page.click("[data-part=keep]")
-    page.wait_for_selector("[data-part=views] button")
+    page.mouse.move(WIDTH / 2, HEIGHT / 2)
     page.mouse.wheel(0, -1500)
     page.wait_for_timeout(1500)
+    assert page.evaluate(place) != pytest.approx(kept, abs=0.2)
+    page.evaluate("window.answer?.()")
+    page.wait_for_selector("[data-part=views] button", timeout=5_000)
     page.click("[data-part=views] button")
     met(page, lambda: bool(page.evaluate(place) == pytest.approx(kept, abs=0.02)), what="the camera does not come back")
+
+
+def test_a_note_is_pinned_even_if_the_surface_ahead_cannot_be_read(page: Any) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    let_it_answer(page, "never")
+    page.fill("[data-part=text]", "moss")
+    page.press("[data-part=text]", "Enter")
+    page.wait_for_selector("[aria-label='Remove the note moss']", timeout=5_000)
 
 
 def test_the_picture_has_a_plate_with_title_date_and_figures(page: Any, tmp_path: Path) -> None:

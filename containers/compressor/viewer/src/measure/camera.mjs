@@ -61,11 +61,12 @@ export class SplatCamera {
         return -Math.atan2(level[0], level[1]) * 180 / Math.PI;
     }
 
-    // The camera's pose in the format of the viewer's settings; `distanceOf(position, forward)`: how far away its target is.
-    pose(distanceOf) {
+    // The camera's pose at the moment of the call, in the format of the viewer's settings; `distanceOf(position, forward)`
+    // promises how far away its target is.
+    async pose(distanceOf) {
         const { entity, fov } = this.component;
         const [position, forward] = [entity.getPosition(), entity.forward].map(({ x, y, z }) => [x, y, z]);
-        const distance = distanceOf(position, forward);
+        const distance = await distanceOf(position, forward);
         return { position, target: position.map((value, i) => value + distance * forward[i]), fov };
     }
 }

@@ -271,9 +271,12 @@ export class Measuring {
     }
 
     // The camera's pose, with the surface in the middle of the picture as its target: an orbit about it keeps the camera there.
-    async pose() {
-        const ahead = await this.at(0.5, 0.5, false);
-        return this.camera.pose((position, forward) => this.distanceAhead(position, forward, ahead?.depth));
+    // If the splat cannot be read, the target is where it would be if there were no surface.
+    pose() {
+        return this.camera.pose(async (position, forward) => {
+            const ahead = await this.at(0.5, 0.5, false).catch(() => null);
+            return this.distanceAhead(position, forward, ahead?.depth);
+        });
     }
 
     listViews() {
