@@ -155,7 +155,7 @@ def train_scene(
     with context.stopwatch("write"):
         trained = run.trainer.splats.gaussians(scene.frame)
         gaussians, points = part.delivered(trained, scene), part.points(begun.points, scene)
-        _write(context.folders, folder, scene, store, run.trainer, behind.surroundings, gaussians)
+        _write(context.folders, folder, scene, store, behind.surroundings, gaussians)
         part.leave(folder, context.folders.model)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
     off_path = match_off_path(
@@ -313,7 +313,6 @@ def _write(
     source: Path,
     scene: Scene,
     store: PhotoStore,
-    trainer: Trainer | DeviceTrainer,
     surroundings: Surroundings,
     gaussians: Gaussians,
 ) -> None:

@@ -230,7 +230,7 @@ def test_a_coarse_model_far_from_the_flights_middle_stays_where_it_is(
     part = Part.read(scene, 1)
     loaded = part.load(scene, WIDTH, HOLD_OUT_FIRST)
     coarse = read_ply(models["coarse"] / "scene.ply")
-    most = replace(coarse, means=coarse.means + np.float32([50_000, 0, 0]))
+    most = replace(coarse, means=coarse.means + np.array([50_000, 0, 0], np.float32))
     shutil.copytree(models["coarse"], tmp_path / "coarse")
     write_ply(tmp_path / "coarse" / "scene.ply", joined([coarse, most, most]))
     backdrop = part.behind(lambda _name: tmp_path / "coarse", loaded, unused).backdrop
