@@ -70,6 +70,7 @@ def start(
     photos = stereo_photos(scene, store)
     match = match_on(device) if device.type == "cuda" else match_on_cpu
     stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
+    given = {} if gains is None else dict(gains)
     if gains is None:
         gains = even_exposures(stereo, photos, expected_gains(scene.stops))
     fused = fuse(stereo, photos, PRODUCT_CELL, gains)
@@ -77,7 +78,7 @@ def start(
     dense, cell = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
     dense = without_specks(dense, cell, product)
     if len(dense) == 0:
-        return Start(from_seeds(seed_points(scene, store, limit, far), sh_degree), 0, {}, product)
+        return Start(from_seeds(seed_points(scene, store, limit, far), sh_degree), 0, given, product)
     gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree, far)
     edge = max(max(photo.camera.width, photo.camera.height) for photo in scene.photos)
     seen = virtual_views(stereo, product, _pictures(scene, store), gains, far.up, round(VIRTUAL_SIZE * edge))

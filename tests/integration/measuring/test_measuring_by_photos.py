@@ -85,6 +85,54 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     assert page.is_hidden("[data-part=photos]")
 
 
+def test_photos_that_are_read_late_are_not_shown_for_another_point(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
+    page.evaluate("""() => {
+        const read = createImageBitmap;
+        window.reading = 0;
+        window.createImageBitmap = async (file) => {
+            window.reading++;
+            await new Promise((resolve) => { window.goOn = resolve; });
+            return read(file);
+        };
+    }""")
+    Image.new("RGB", PHOTO).save(tmp_path / "SOUTH.JPG")
+    page.set_input_files("[data-part=files]", [tmp_path / "SOUTH.JPG"])
+    page.wait_for_function("window.reading === 1", timeout=60_000)
+    before = page.evaluate("spaceport.measuring.picks[0].point.join()")
+    page.mouse.click(*pixel(PLACE + [0.2, 0.0, 0.0]))
+    page.wait_for_function(f"spaceport.measuring.picks[0].point.join() !== '{before}'", timeout=60_000)
+    page.evaluate("window.goOn()")
+    page.wait_for_timeout(500)
+    assert page.locator("[data-part=marks] canvas").count() == 0
+
+
+def test_a_click_is_not_counted_for_a_measurement_that_is_chosen_afterwards(page: Any) -> None:
+    page.click("#measure")
+    page.click("[data-kind=line]")
+    page.evaluate("""() => {
+        const { measuring } = spaceport;
+        const pick = measuring.at.bind(measuring);
+        measuring.at = async (x, y, mayLoad = true) => {
+            const found = await pick(x, y, mayLoad);
+            if (mayLoad) { // a click: the pointer itself asks without loading
+                await new Promise((resolve) => { window.goOn = resolve; });
+            }
+            return found;
+        };
+    }""")
+    page.mouse.click(*pixel(PLACE))
+    page.wait_for_function("Boolean(window.goOn)", timeout=60_000)
+    page.click("[data-kind=area]")
+    page.evaluate("window.goOn()")
+    page.wait_for_timeout(300)
+    assert page.evaluate("spaceport.measuring.picks.length") == 0
+
+
 def mark_in_thumbnails(page: Any, numbers: tuple[str, ...] = ("1", "3")) -> None:
     """Mark the place in thumbnails of these photos, where it is the brightest spot."""
     for number in numbers:

@@ -222,6 +222,9 @@ def test_without_any_match_the_sparse_seeds_are_all(tmp_path: Path) -> None:
     assert begun.gains == {}
     assert begun.gaussians.means.tobytes() == sparse.means.tobytes()
     assert begun.gaussians.scales.tobytes() == sparse.scales.tobytes()
+    known = {"000001.png": np.full(3, 1.1)}
+    kept = start(scene, PhotoStore(), 900, 2, CPU, BOUNDLESS, gains=known).gains
+    assert kept == known, "a block's exposures are the flight's, whatever it can match"
 
 
 def test_evened_targets_are_divided_by_gains_and_plain_ones_stay(folder: Path) -> None:

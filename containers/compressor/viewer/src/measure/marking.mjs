@@ -117,12 +117,16 @@ export class PhotoList {
     // Opens the reader's own files, recognised by digests of their names; each is shown around the place to be marked.
     async open(files) {
         const { lens } = this.record;
-        const framed = framing(this.record, this.pick.point);
+        const { pick } = this;
+        const framed = framing(this.record, pick.point);
         const unknown = [];
         for (const file of files) {
             const known = await digestOf(file.name);
             const found = framed.filter(({ digest }) => digest === known);
             const bitmap = found.length === 1 ? await createImageBitmap(file).catch(() => null) : null;
+            if (this.pick !== pick) {
+                return; // another point was picked, or none, while the photos were read
+            }
             if (!bitmap || Math.abs(bitmap.width * lens.height - bitmap.height * lens.width) > lens.width + lens.height) {
                 unknown.push(file.name);
                 continue;
@@ -131,7 +135,7 @@ export class PhotoList {
             const scale = bitmap.width / lens.width;
             this.part('marks').append(this.canvas({
                 index, label: file.name, bitmap, zoom: 1,
-                middle: pixelOf(this.record, index, this.pick.point).map((value) => Math.round(value * scale)),
+                middle: pixelOf(this.record, index, pick.point).map((value) => Math.round(value * scale)),
                 rayOf: (place) => rayOf(this.record, index, place.map((value) => value / scale)),
                 said: (place) => place.map((value) => Math.round(value / scale)).join(', ')
             }));

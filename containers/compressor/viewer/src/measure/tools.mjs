@@ -137,8 +137,12 @@ export class Measuring {
     }
 
     async take(x, y) {
+        const { kind } = this;
         try {
             const pick = await this.at(x, y);
+            if (this.kind !== kind) {
+                return; // it was meant for another measurement
+            }
             if (pick) {
                 this.picks = this.kind === 'point' ? [pick] : [...this.picks, pick];
             }
