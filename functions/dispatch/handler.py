@@ -10,7 +10,6 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from dispatch.dispatch import Dispatcher
 from domain.capacity import Queue
 from domain.clients import client, table
 from domain.event_bridge import ServiceEvent
@@ -30,7 +29,7 @@ class DispatchSettings(StageSettings):
 
 
 @cache
-def dispatcher() -> Dispatcher:
+def queue() -> Queue:
     settings = DispatchSettings.read()
     runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
     limit, prices = settings.daily_spend_dollars, settings.prices
@@ -38,7 +37,7 @@ def dispatcher() -> Dispatcher:
     bus = StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
     start_tags = StartTags(table(settings.limits_table))
-    return Dispatcher(Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC)))
+    return Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -49,9 +48,9 @@ def dispatcher() -> Dispatcher:
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if event.source == "aws.sagemaker":
         ended = StageRun.of_event(event.detail)
-        served = dispatcher().machine_freed(ended.stage) if ended else []
+        served = queue().serve(ended.stage) if ended else []
     else:
-        served = dispatcher().look_round()
+        served = queue().serve_all()
     metrics.add_metric(name="RunsServed", unit=MetricUnit.Count, value=len(served))
     if served:
         logger.info("machines found", served=[run.job_name for run in served])

@@ -50,6 +50,11 @@ class Queue:
         self._runs, self._compute, self._bus = runs, compute, bus
         self._reporter, self._start_tags, self._clock = reporter, start_tags, clock
 
+    def serve_all(self) -> list[StageRun]:
+        """Serve the runs that wait for machines of any kind, in case an event was lost."""
+        kinds = {stage.kind: stage for stage in Stage}
+        return [run for stage in kinds.values() for run in self.serve(stage)]
+
     def serve(self, stage: Stage) -> list[StageRun]:
         """Create the jobs of the runs that wait for machines of this stage's kind, owners in turn, until SageMaker has
         refused one job for each quota. Returns the runs whose jobs were created.

@@ -16,7 +16,7 @@ from domain.observability import log_faults, logger, tracer
 from domain.settings import Settings
 from domain.stage_runs import StageRuns
 from domain.status import StatusBus
-from stop_job.stop import Stopper
+from domain.stopping import Stopper
 
 
 class StopJobSettings(Settings):

@@ -18,7 +18,7 @@ from domain.observability import log_faults, logger, metrics, tracer
 from domain.settings import Settings
 from domain.stage_runs import StageRuns
 from domain.status import StatusBus
-from stop_job.stop import Stopper
+from domain.stopping import Stopper
 from sweep_jobs.sweep import Sweeper
 
 

@@ -16,8 +16,8 @@ from domain.executions import Ended, Executions
 from domain.jobs_table import JobsTable
 from domain.observability import logger
 from domain.status import StatusBus
+from domain.stopping import Stopper
 from domain.unstarted import Unstarted
-from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # after this, an end event is no longer on its way
 LOOK_BACK = timedelta(hours=4)  # several sweeps see each end, in case one of them fails

@@ -28,7 +28,7 @@ TABLES, TIMES = "tests/unit/contracts/test_template_tables.py", "tests/unit/cont
 STARTING, RUNS, JOBS = f"{F}/domain/starting.py", f"{F}/domain/stage_runs.py", f"{F}/domain/jobs_table.py"
 CAPACITY, REPORTING, RUN = f"{F}/domain/capacity.py", f"{F}/domain/reporting.py", f"{F}/run_stage/run.py"
 RERUN, SWEEP, WATCH = f"{F}/domain/rerun.py", f"{F}/sweep_jobs/sweep.py", f"{F}/watch_runs/watch.py"
-EXECUTIONS, STOP, NOTIFY = f"{F}/domain/executions.py", f"{F}/stop_job/stop.py", f"{F}/notify/notify.py"
+EXECUTIONS, STOP, NOTIFY = f"{F}/domain/executions.py", f"{F}/domain/stopping.py", f"{F}/notify/notify.py"
 BLOCKS, WEIGH = f"{F}/domain/blocks.py", f"{F}/settle_stage/weigh.py"
 REPORT, SETTLE, OUTCOME = f"{F}/report_stage/handler.py", f"{F}/settle_stage/settle.py", f"{F}/domain/outcome.py"
 
