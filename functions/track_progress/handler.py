@@ -7,15 +7,15 @@ from functools import cache
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from domain.block_progress import BlocksSoFar, in_blocks, own_moments, own_updates, stage_event
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import ItemUpdate, JobItem, applied, believed, updates_for
+from domain.job_item import believed
 from domain.jobs_table import JobsTable
 from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
-from track_progress.estimate import Estimator, moments
+from track_progress.estimate import Estimator
+from track_progress.track import Tracker
 
 
 class TrackProgressSettings(MachineSettings):
@@ -24,14 +24,10 @@ class TrackProgressSettings(MachineSettings):
 
 
 @cache
-def jobs() -> JobsTable:
-    return JobsTable(table(TrackProgressSettings.read().jobs_table))
-
-
-@cache
-def estimator() -> Estimator:
+def tracker() -> Tracker:
     settings = TrackProgressSettings.read()
-    return Estimator(PaceTable(table(settings.pace_table)), settings.usual_types)
+    estimator = Estimator(PaceTable(table(settings.pace_table)), settings.usual_types)
+    return Tracker(JobsTable(table(settings.jobs_table)), estimator)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -44,19 +40,6 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     if status is None:
         logger.warning("event ignored", sequence=event.status.detail.sequence)
         return {"updates": 0}
-    attributes, own, began = jobs().attributes(status.detail.job_id), list[ItemUpdate](), dict[str, str]()
-    blocks: BlocksSoFar | None = None
-    if status.detail.block is not None:
-        own, began = own_updates(status), own_moments(status)
-        attributes = applied(attributes, own, began)
-        blocks = BlocksSoFar.of(attributes)
-        status = stage_event(status, blocks)
-    updates, reached = updates_for(status), moments(status)
-    item = JobItem.of(applied(attributes, updates, reached))
-    eta = estimator().estimate(status, item, blocks)
-    # one write: a stage reports its progress every few seconds
-    news = jobs().apply(status.detail.job_id, [*own, *updates, *([eta] if eta else [])], {**began, **reached})
-    if not in_blocks(attributes):  # blocks that run side by side do not show the pace of one training
-        estimator().learn(status, item)
+    news = tracker().track(status)
     logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}

@@ -30,7 +30,7 @@ CAPACITY, REPORTING, RUN = f"{F}/domain/capacity.py", f"{F}/domain/reporting.py"
 RERUN, SWEEP, WATCH = f"{F}/domain/rerun.py", f"{F}/sweep_jobs/sweep.py", f"{F}/watch_runs/watch.py"
 EXECUTIONS, STOP, NOTIFY = f"{F}/domain/executions.py", f"{F}/domain/stopping.py", f"{F}/notify/notify.py"
 BLOCKS, WEIGH = f"{F}/domain/blocks.py", f"{F}/settle_stage/weigh.py"
-REPORT, SETTLE, OUTCOME = f"{F}/report_stage/handler.py", f"{F}/settle_stage/settle.py", f"{F}/domain/outcome.py"
+REPORT, SETTLE, OUTCOME = f"{F}/report_stage/report.py", f"{F}/settle_stage/settle.py", f"{F}/domain/outcome.py"
 
 
 def _unit(*names: str) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ BUGS = (
     Bug("a rerun trains finished blocks again", RUN, "if run.block is not None and self._take_over(request, attempt):", "if False:", _unit("large_flights")),
     Bug("a block of other options is taken over", f"{F}/run_stage/finished.py", " or not same_work(request, described)", "", _unit("large_flights")),
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_crashes")),
-    Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),
+    Bug("late progress counts from its arrival", REPORT, "self._reporter.beat(run, at)", "self._reporter.beat(run)", _unit("watch_runs")),
     Bug("what is left to do is not recorded", STARTING, "self._jobs.record(job, facts, unstarted.as_text())", "self._jobs.record(job, facts)", _unit("sweep_jobs")),
     Bug("what is done stays to be done", f"{F}/domain/unstarted.py", "        jobs.started(job_id)\n", "", _unit("start_job")),
     Bug("an unreadable upload is retried for ever", f"{F}/domain/uploads.py", '_REFUSED_HEAD = ("400", "403")', "_REFUSED_HEAD = ()", _unit("start_rejected")),
@@ -96,7 +96,7 @@ BUGS = (
     Bug("what a run did not need stays reserved", "functions/domain/spending.py", "            self._spending.settle(billed.reservation, cost)", "            pass", _unit("spending")),
     Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            metrics", "        if False:\n            metrics", _unit("spending")),
     Bug("owners do not take turns", "functions/domain/fairness.py", "        self._raise(own, int(now))\n", "", _unit("dispatch")),
-    Bug("a description behind its event is believed", REPORT, "        raise DescribedTooEarly(news.run.job_name)\n", "        pass\n", _unit("report_stage")),
+    Bug("a description behind its event is believed", REPORT, "            raise DescribedTooEarly(news.run.job_name)\n", "            pass\n", _unit("report_stage")),
     Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", "", _unit("second_witnesses")),
     Bug("an orphan whose execution is unknown runs on", f"{F}/report_stage/orphans.py", "execution is not None and execution.running", "execution is None or execution.running", _unit("second_witnesses")),
     Bug("one job's fault ends the sweep", SWEEP, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("sweep_jobs")),

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from contract.codes import FAILURES, ErrorCode
 from contract.stages import Stage
 from domain.errors import JobError
-from report_stage.handler import DescribedTooEarly
+from report_stage.report import DescribedTooEarly
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
