@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
+from email.message import EmailMessage
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,7 +18,7 @@ from domain.job_item import JobItem, updates_for
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY, Counters
 from domain.links import VIEWERS, Links
-from domain.mailboxes import Closed, MailboxTable
+from domain.mailboxes import Closed, Mailbox, MailboxTable
 from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
@@ -107,14 +108,39 @@ class Notifier:
             item = self._jobs.find(event.detail.job_id) or item
         address = item.email
         if not address:
-            return _without_mail("the job has no address")
-        if event.type.value in item.mailed:
-            return _without_mail("it was sent already")
-        if (ended is None and item.status in JOB_STATUS.values()) or (ended is not None and item.status != ended):
-            return _without_mail(f"superseded: the job is {item.status}")
+            logger.info("no mail", why="the job has no address")
+            return None
+        if why := superseded(event, item):
+            logger.info("no mail", why=why)
+            return None
         mailbox = self._mailboxes.open(address)
         if mailbox.closed:
-            return _without_mail(f"the mailbox is closed: {mailbox.closed}")
+            logger.info("no mail", why=f"the mailbox is closed: {mailbox.closed}")
+            return None
+        message = self._message(event, item, address, mailbox)
+        try:
+            with self._counted(ended is None, mailbox.address, item.owner) as enough:
+                if enough:
+                    logger.info("no mail", why="the address or the owner had all mails of the day")
+                    return None
+                answer = self._ses.send_email(
+                    FromEmailAddress=self._sending.sender,
+                    Destination={"ToAddresses": [address]},
+                    Content={"Raw": {"Data": message.as_bytes()}},
+                    ConfigurationSetName=self._sending.configuration_set,
+                )
+        except ClientError as error:
+            if not _refuses_address(error):
+                raise
+            logger.warning("SES refuses the address", job_id=event.detail.job_id, refusal=str(error))
+            self._mailboxes.close(address, Closed.REFUSED, event.detail.at)
+            return None
+        self._note(event)
+        message_id: str = answer["MessageId"]
+        return message_id
+
+    def _message(self, event: StatusEvent, item: JobItem, address: str, mailbox: Mailbox) -> EmailMessage:
+        """The mail about an event, with signed links to the outputs and the headers of a mailing list."""
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
         manifest = manifest_of(self._sending.api, item, self._links.until)
         signed = self._links.of_job(item.job_id, outputs, item.name, manifest)
@@ -135,25 +161,7 @@ class Notifier:
         # RFC 8058: the mail program's own button
         message[UNSUBSCRIBE] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        try:
-            with self._counted(ended is None, mailbox.address, item.owner) as enough:
-                if enough:
-                    return _without_mail("the address or the owner had all mails of the day")
-                answer = self._ses.send_email(
-                    FromEmailAddress=self._sending.sender,
-                    Destination={"ToAddresses": [address]},
-                    Content={"Raw": {"Data": message.as_bytes()}},
-                    ConfigurationSetName=self._sending.configuration_set,
-                )
-        except ClientError as error:
-            if not _refuses_address(error):
-                raise
-            logger.warning("SES refuses the address", job_id=event.detail.job_id, refusal=str(error))
-            self._mailboxes.close(address, Closed.REFUSED, event.detail.at)
-            return None
-        self._note(event)
-        message_id: str = answer["MessageId"]
-        return message_id
+        return message
 
     def _note(self, event: StatusEvent) -> None:
         """Record the mail a second time, besides the idempotency table: if one of the two writes fails, the mail is
@@ -164,8 +172,13 @@ class Notifier:
             logger.exception("the item does not say that the mail went", job_id=event.detail.job_id)
 
 
-def _without_mail(why: str) -> str | None:
-    logger.info("no mail", why=why)
+def superseded(event: StatusEvent, item: JobItem) -> str | None:
+    """Why the event needs no mail any more; None if it needs one. Pure."""
+    ended = JOB_STATUS.get(event.type)
+    if event.type.value in item.mailed:
+        return "it was sent already"
+    if (ended is None and item.status in JOB_STATUS.values()) or (ended is not None and item.status != ended):
+        return f"superseded: the job is {item.status}"
     return None
 
 
