@@ -58,7 +58,8 @@ Rect = tuple[int, int, int, int]
 def blocks_for(photos: int, forced: int | None = None) -> int:
     """How many blocks a flight of so many placed photos should have; 1: it is trained whole.
 
-    `forced`: a number that was asked for. Fewer come about where a block would have less than MIN_BLOCK_PHOTOS.
+    `forced`: the number that was requested. The result is lower if blocks would otherwise have fewer than
+    MIN_BLOCK_PHOTOS photos, and at most MAX_BLOCKS.
     """
     if forced is None and photos < UNDIVIDED_BELOW:
         return 1

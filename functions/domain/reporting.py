@@ -21,7 +21,9 @@ _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
 
 class StageReporter:
-    """Asks SageMaker for the outcome, never logs, and then answers the waiting task."""
+    """Decides the outcome from SageMaker's description of the job, never from log text, and answers the waiting
+    task.
+    """
 
     def __init__(self, platform: Platform, runs: StageRuns, compute: Compute, s3: Any, stepfunctions: Any) -> None:
         self._platform, self._runs, self._compute = platform, runs, compute

@@ -44,7 +44,7 @@ from trainer.seeds import Start
 from trainer.stereo.points import DensePoints
 
 COARSE_EDGE = 800  # pixels of the photos that the coarse model is trained on, and at which it is drawn behind a block
-_COARSE_SHARE = 4  # the whole's steps and Gaussians for one of the coarse model
+_COARSE_DIVISOR = 4  # the coarse model gets a quarter of the flight's steps and Gaussians
 _MAX_COARSE = 300_000
 _MIN_OWN = 0.25  # of the points that a block trains, those it delivers
 _CACHE_BYTES = 512 << 20
@@ -132,9 +132,9 @@ class Part(WholeFlight):
         return replace(
             whole,
             long_edge=min(COARSE_EDGE, whole.long_edge),
-            steps_per_view=whole.steps_per_view / _COARSE_SHARE,
-            pixels_per_gaussian=whole.pixels_per_gaussian * _COARSE_SHARE,
-            min_gaussians=whole.min_gaussians // _COARSE_SHARE,
+            steps_per_view=whole.steps_per_view / _COARSE_DIVISOR,
+            pixels_per_gaussian=whole.pixels_per_gaussian * _COARSE_DIVISOR,
+            min_gaussians=whole.min_gaussians // _COARSE_DIVISOR,
             max_gaussians=_MAX_COARSE,
         )
 
@@ -142,7 +142,7 @@ class Part(WholeFlight):
         """The customer's steps and Gaussians apply to the entire flight. A block gets a share by its photos and points,
         plus those for its margin, which it does not deliver. `scene`: as `load` returns it.
         """
-        steps, gaussians, cap = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE, _MAX_COARSE
+        steps, gaussians, cap = 1 / _COARSE_DIVISOR, 1 / _COARSE_DIVISOR, _MAX_COARSE
         if not self.is_coarse:
             own = self.delivers(scene.positions + np.array(scene.offset)).mean()
             steps, gaussians = len(self.photos) / self.plan.photos, self._weight / max(own, _MIN_OWN)

@@ -17,7 +17,8 @@ RESPONSE = 0.45  # log brightness of a photo by that of the light: sRGB's curve,
 def read_stops(scene: Path) -> dict[str, float]:
     """Stops by photo name from `photos.json` in the scene's folder.
 
-    None if another tool made the scene, because its file of that name may contain anything.
+    Empty if the file is missing or unreadable. Rows without plausible `stops` are ignored: another tool's file of that
+    name may contain anything.
     """
     try:
         rows = read_document(scene / "photos.json")

@@ -80,7 +80,7 @@ class Trainer:
         return active_degree(last, self.budget.steps, self.budget.sh_degree)
 
     def state(self) -> dict[str, Any]:
-        """The complete state, from which `restored` continues."""
+        """The complete state, from which `restore` continues."""
         pull = {"total": self.pull.total, "views": self.pull.views}
         return {
             "step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull,
