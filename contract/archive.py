@@ -136,7 +136,7 @@ def entries_of(archive: BinaryIO) -> list[Entry]:
         with zipfile.ZipFile(archive) as opened:
             infos = opened.infolist()
     except UnicodeDecodeError as error:
-        facts = "the name of a file is marked as UTF-8 and is written otherwise"
+        facts = "a file name is marked as UTF-8 but is not valid UTF-8"
         raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, facts) from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError) as error:
         raise RefusedArchive(ErrorCode.NOT_A_ZIP, _kind(archive) or str(error)) from error
@@ -175,7 +175,7 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
         raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"{len(entries)} entries of at most {limits.entries}")
     parts = sum(entry.plain_name.count("/") + 1 for entry in entries)
     if parts > limits.parts:  # every folder of every name is looked up
-        raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"names of {parts} parts of at most {limits.parts}")
+        raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"{parts} path components in total, at most {limits.parts}")
     files = [entry for entry in entries if not entry.is_folder]
     for entry in files:
         _check_name(entry)

@@ -91,10 +91,10 @@ def parse(given: list[str]) -> argparse.Namespace:
     parser = Parser(prog="make demo", add_help=False)
     parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
     parser.add_argument("--quality", default=DEFAULT_QUALITY)
-    parser.add_argument("--blocks", help="how many blocks to train the flight in; by its size without it")
+    parser.add_argument("--blocks", help="number of blocks to train the flight in; default: by the number of photos")
     parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
     parser.add_argument("--company", default="", help="the company on the quality report")
-    parser.add_argument("--logo", type=Path, help="its logo there, a PNG or JPEG")
+    parser.add_argument("--logo", type=Path, help="logo on the quality report, PNG or JPEG")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args(given)
     if arguments.quality not in set(Quality):

@@ -82,7 +82,7 @@ def instructions(running: Running) -> list[str]:
     }
     lines = [f"# the customer's page: {outputs['WebUrl']}"]
     if cloud.address.port != DEFAULT_PORT:
-        lines.append(f"# port {DEFAULT_PORT} is taken, so that this cloud listens on {cloud.address.port}")
+        lines.append(f"# port {DEFAULT_PORT} is taken, so this cloud listens on {cloud.address.port}")
     lines += [f"export {name}={shlex.quote(value)}" for name, value in names.items()]
     lines += [
         "# the API (the token is good for an hour; `make up` prints a new one):",

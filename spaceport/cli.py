@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
+from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, PHOTOS_A_BLOCK, UNDIVIDED_BELOW
 from contract.branding import MAX_COMPANY, Company
 from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import PipelineStep, Stage
@@ -59,15 +59,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", choices=[*Stage], type=Stage, help="run this stage alone")
     made.add_argument(
         "--blocks", type=int, choices=range(1, MAX_BLOCKS + 1), metavar="N",
-        help=f"train in so many blocks, 1 to {MAX_BLOCKS}, of {MIN_BLOCK_PHOTOS} photos or more; "
-        f"default: one below {UNDIVIDED_BELOW} photos",
+        help=f"number of blocks to train in, 1 to {MAX_BLOCKS}, each of at least {MIN_BLOCK_PHOTOS} photos; "
+        f"default: 1 below {UNDIVIDED_BELOW} photos, otherwise one per {PHOTOS_A_BLOCK}",
     )  # fmt: skip
     made.add_argument("--open", action="store_true", help="open the viewer in the browser at the end")
     for name, text in TEXTS.items():
         made.add_argument(f"--{name}", metavar="TEXT", help=text.meaning)
     made.add_argument("--company", metavar="TEXT", default="", help="company on the quality report")
-    made.add_argument("--company-address", metavar="TEXT", default="", help="its address there")
-    made.add_argument("--logo", type=Path, metavar="FILE", help="its logo there, a PNG or JPEG of at most 1 MB")
+    made.add_argument("--company-address", metavar="TEXT", default="", help="company address on the quality report")
+    made.add_argument("--logo", type=Path, metavar="FILE", help="logo on the quality report, PNG or JPEG, at most 1 MB")
     for name, number in WHOLE_NUMBERS.items():
         flag = f"--{name.replace('_', '-')}"
         made.add_argument(flag, type=int, metavar="N", help=f"{number.low:,} to {number.high:,}; default: by quality")
@@ -94,7 +94,9 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         return FAILED
     stages = (given.only,) if given.only else source.step.stages
     if given.blocks is not None and Stage.SFM not in stages:
-        print("spaceport: --blocks is for photos, or a scene of them: they are cut into blocks first", file=sys.stderr)
+        print(
+            "spaceport: --blocks needs photos or a COLMAP scene: the flight is divided before training", file=sys.stderr
+        )
         return WRONG_USE
     if given.logo is not None:
         try:

@@ -71,7 +71,8 @@ def job_of_rerun(source: Job, job_id: str, options: Mapping[str, Any]) -> Job:
     asked = source.options.model_dump(by_alias=True, mode="json")
     changed = parse_options({**asked, **options})
     if changed.pipeline_step is not source.options.pipeline_step:
-        raise RejectedUpload(ErrorCode.INVALID_OPTION, "pipelineStep: a rerun begins where `from` says")
+        facts = "pipelineStep cannot be changed for a rerun: `from` names the first stage"
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, facts)
     name = scene_name(changed.name) if changed.name else source.name
     return source.model_copy(update={"job_id": job_id, "options": changed, "name": name})
 

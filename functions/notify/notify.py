@@ -169,7 +169,7 @@ class Notifier:
         try:
             self._jobs.note_mail(event.detail.job_id, event.type)
         except AWS_FAULTS:
-            logger.exception("the item does not say that the mail went", job_id=event.detail.job_id)
+            logger.exception("mail sent but not recorded in the job's item", job_id=event.detail.job_id)
 
 
 def superseded(event: StatusEvent, item: JobItem) -> str | None:

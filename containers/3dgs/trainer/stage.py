@@ -304,7 +304,7 @@ def _start(
     state, damaged = checkpoint.load_latest(context.folders.checkpoints, run.fits)
     if state is not None:
         run.restore(state)
-    skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was passed over", damaged)
+    skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was skipped", damaged)
     return run, [skipped] if damaged else []
 
 

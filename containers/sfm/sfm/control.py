@@ -99,7 +99,7 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
     check = are_checks([place.point.name for place in located])
     if int((~check).sum()) < MIN_POINTS:
         raise TooFewControlPointsError(
-            f"all but {int((~check).sum())} are check points; {MIN_POINTS} others are needed"
+            f"only {int((~check).sum())} control points are not check points; {MIN_POINTS} are needed"
         )
     every_source = np.array([place.xyz for place in located])
     every_target = np.array([frame.to_enu(place.point.position) for place in located])

@@ -122,9 +122,10 @@ def _mark(number: int, line: str, names: Mapping[str, str]) -> tuple[tuple[str, 
         x, y, z, column, row = (float(field) for field in fields[: FIELDS - 1])
         photo, more = _photo_and_name(fields, names)
     except (ValueError, IndexError) as error:
-        raise UnusableGcpFileError(f"line {number} is not “east north height column row photo”") from error
+        facts = f"line {number} does not have the form “east north height column row photo”"
+        raise UnusableGcpFileError(facts) from error
     if not all(map(math.isfinite, (x, y, z, column, row))):
-        raise UnusableGcpFileError(f"line {number} holds a number that is none")
+        raise UnusableGcpFileError(f"line {number} contains a value that is not a finite number")
     return (more, x, y, z), Mark(photo, column, row) if photo is not None else None
 
 
@@ -152,8 +153,8 @@ def _leading_photo(rest: str, names: Mapping[str, str]) -> tuple[str | None, str
 
 def _position(transformer: Transformer, height_unit: float, x: float, y: float, z: float) -> GeoPosition:
     longitude, latitude = transformer.transform(x, y)
-    if not (abs(longitude) <= 180 and abs(latitude) <= 90):  # infinite where PROJ finds none
-        raise UnusableGcpFileError(f"{x:g}, {y:g} is no place in its coordinate system")
+    if not (abs(longitude) <= 180 and abs(latitude) <= 90):  # infinite if PROJ finds no place
+        raise UnusableGcpFileError(f"{x:g}, {y:g} lies outside the list's coordinate system")
     return GeoPosition(latitude, longitude, z * height_unit)
 
 
@@ -164,7 +165,7 @@ def read_text(path: Path, names: Mapping[str, str]) -> str:
     with path.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise UnusableGcpFileError(f"more than {MAX_BYTES} bytes are too many")
+        raise UnusableGcpFileError(f"the file is larger than {MAX_BYTES} bytes")
     try:
         return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
     except UnicodeDecodeError:

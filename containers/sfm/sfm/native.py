@@ -83,7 +83,7 @@ def _end_with_parent() -> None:
 
 def _crash(task: str, exit_code: int | None) -> StageError:
     if exit_code == -signal.SIGKILL:
-        return StageError(ErrorCode.OUT_OF_MEMORY, f"{task} was killed, most likely for memory")
+        return StageError(ErrorCode.OUT_OF_MEMORY, f"{task} was killed, probably because memory ran out")
     how = (
         f"signal {signal.Signals(-exit_code).name}" if exit_code is not None and exit_code < 0 else f"code {exit_code}"
     )

@@ -252,7 +252,7 @@ class _Work:
             lists = [str(name) for name in names if is_control_list(name)]
             warnings = [
                 *telemetry_warnings([name for name in unpacked.damaged if name not in damaged_films]),
-                *unused_lists(lists, "marks need photos with names, and frames of a film have none"),
+                *unused_lists(lists, "marks name photos by their files, and film frames have no file names"),
             ]
             return replace(self._read_films(films, damaged_films, beside, warnings), nested=unpacked.nested)
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]

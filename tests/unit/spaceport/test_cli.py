@@ -160,7 +160,7 @@ def test_a_photo_that_cannot_be_read_is_named_at_once(
 def test_blocks_are_for_photos_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.ply").write_bytes(ply_of())
     assert main([str(tmp_path / "a.ply"), "--blocks", "2"], tmp_path) == WRONG_USE
-    assert "--blocks is for photos" in capsys.readouterr().err
+    assert "--blocks needs photos or a COLMAP scene" in capsys.readouterr().err
 
 
 def test_the_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

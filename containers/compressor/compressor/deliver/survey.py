@@ -130,7 +130,8 @@ def _absolute(georeference: Mapping[str, Any], survey: Mapping[str, Any] | None)
     plan = georeference.get("rms_metres")
     if plan is None or georeference.get("source") != "GPS":
         return None
-    return Absolute(plan, georeference.get("vertical_rms_metres"), "the photos’ GPS, without what all share")
+    by = "the photos’ GPS, excluding any offset common to all photos"
+    return Absolute(plan, georeference.get("vertical_rms_metres"), by)
 
 
 def _control(georeference: Mapping[str, Any], offset: Vector) -> list[ControlPoint]:
