@@ -95,7 +95,13 @@ class Client:
         return started
 
     def estimate(self, photos: int | None = None, pipeline_step: str = "full") -> dict[str, dict[str, float]]:
-        """By quality, the seconds that a job of `photos` photos is likely to take: `low` and `high`."""
+        """Estimate how long a job would take, from earlier jobs; needs no upload.
+
+        photos: number of photos, 1 or more; by default the usual number.
+        pipeline_step: by the upload: full (photos or films, the default), 3dgs (a COLMAP scene), compression (a splat).
+
+        Returns for each quality the shortest and longest time in seconds, `low` and `high`.
+        """
         count = {} if photos is None else {"photos": photos}
         answer = self.call("GET", f"/estimates?{urlencode({**count, 'pipelineStep': pipeline_step})}")
         estimates: dict[str, dict[str, float]] = answer["estimates"]
@@ -122,10 +128,14 @@ class Client:
         every: float = 5.0,
         progress: Callable[[dict[str, Any]], None] = lambda _job: None,
     ) -> dict[str, Any]:
-        """Ask every `every` seconds until the job has ended; returns it. `progress` gets each answer.
+        """Wait until a job has succeeded; returns it as `job` does.
 
-        Raises JobFailed, and TimeoutError after `timeout` seconds. A job that was just started may be unknown for a
-        moment.
+        job_id: a job that was just started may be unknown for up to a minute.
+        timeout: seconds to wait at the most; unlimited by default.
+        every: seconds between two requests; default 5.
+        progress: receives each answer.
+
+        Raises JobFailed if the job ends otherwise, TimeoutError after `timeout` seconds.
         """
         waited = 0.0
         while True:
@@ -170,7 +180,14 @@ class Client:
         return stopping
 
     def rerun(self, job_id: str, from_stage: str, key: str | None = None, **options: str | int) -> str:
-        """Run a job again from a stage on; returns the new jobId. The same `key` gives the same job."""
+        """Run a job again from one of its stages on; returns the new jobId.
+
+        job_id: a job that has ended.
+        from_stage: sfm, 3dgs or compressor; the output of the earlier stages is used again.
+        key: of your choice, up to 100 characters; a repeated request with the same key returns the same job. Without
+            one the request is not retried when a connection breaks.
+        options: those that change, as in `upload`; all but pipelineStep. By default as in the job.
+        """
         headers = {"Idempotency-Key": key} if key else {}
         body = {"from": from_stage, "options": options}
         again: str = self.call("POST", f"/jobs/{quote(job_id)}/rerun", body, headers)["jobId"]

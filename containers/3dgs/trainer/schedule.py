@@ -52,13 +52,13 @@ class Preset:
     """How a quality sizes its budget to a flight.
 
     long_edge: longer side of the photos, pixels.
-    steps_per_view: training steps for each photo that sees a place, on top of those for five. Few views are soon known
-        by heart: on 16 photos with 5 views a place 500 steps of 800 pixels beat 800, while 17 photos with 13 views gain
-        up to 900.
-    pixels_per_gaussian: distinct pixels for each Gaussian.
-    min_gaussians: never fewer, for a small site's photos show it at many scales.
-    max_gaussians: never more.
-    minutes: of a T4 for a hundred photos, which steps are cut to (`gpu.cost`); None on a CPU.
+    steps_per_view: training steps for each photo that sees a place; five photos are added to their number (`steps`).
+        Training on few views soon overfits: on 16 photos with 5 views per place, 500 steps at 800 pixels beat 800,
+        while 17 photos with 13 views gain up to 900.
+    pixels_per_gaussian: distinct pixels of the flight per Gaussian.
+    min_gaussians: lower limit, because the photos of a small site show it at many scales.
+    max_gaussians: upper limit; default the largest that the customer's option allows.
+    minutes: T4 time per 100 photos; steps are reduced to fit it (`gpu.cost`). None, the default, on a CPU.
     """
 
     long_edge: int

@@ -44,7 +44,26 @@ def result_folder(folders: Folders) -> Path:
 
 
 def work(context: StageContext) -> StageOutcome:
-    """Compress the splat, verify the file, and write the viewer page and pictures beside it."""
+    """Compress the splat, verify the file, and write the viewer page and pictures beside it.
+
+    Parameters
+    ----------
+    context
+        The channel `model` holds a splat, or training's output; for a large flight, the outputs of the coarse model and
+        the blocks (contract/blocks.py). `options`: quality, name and coordinate system. The output folder receives the
+        SOG, the page, pictures, other formats and the survey products (docs/contracts.md).
+
+    Returns
+    -------
+    StageOutcome
+        counts: `gaussians`, those `pruned`, `bytes` of the SOG; metrics: losses in dB (contract/schemas.py); warnings:
+        also what could not be read or made.
+
+    Raises
+    ------
+    StageError
+        INVALID_SPLAT, INVALID_SCENE, LOW_QUALITY, INTERRUPTED, the codes of an unsafe archive.
+    """
     watch, report = context.stopwatch, context.progress.report
 
     def progress(start: float, end: float) -> Callable[[float, str], None]:

@@ -88,7 +88,19 @@ class TooFewControlPointsError(Exception):
 
 
 def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlPoint]) -> ControlFit:
-    """Place `model` by `points`. Raises TooFewControlPointsError."""
+    """Fit a similarity from a model to the surveyed points.
+
+    Parameters
+    ----------
+    model: registered photos by the names that the marks give.
+    points: at least MIN_POINTS of them must be marked in MIN_MARKS registered photos or more, be no check points, and
+        not lie on one line.
+
+    Returns the similarity from model units to metres east, north and up about the points' own origin, and the residuals
+    of all points that are marked in enough photos. Points off by more than OUTLIER_METRES are not used.
+
+    Raises TooFewControlPointsError, also if the points contradict each other.
+    """
     located = [place for point in points if (place := _triangulate(model, point)) is not None]
     if len(located) < MIN_POINTS:
         raise TooFewControlPointsError(

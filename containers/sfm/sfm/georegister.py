@@ -115,7 +115,17 @@ class Georegistration:
 
 
 def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration:
-    """Level, scale and place a model by the `photos` registered in it; `points` (M, 3) show where z = 0 is."""
+    """Level, scale and place a model by the `photos` registered in it.
+
+    Parameters
+    ----------
+    photos: at least one, poses and centres in model units; GPS positions and gimbal angles where their metadata has
+        them.
+    points: (M, 3) in model units, the sparse points; their median height becomes z = 0.
+
+    Returns the transformation to metres east, north and up. If fewer than MIN_POSITIONS photos have a GPS position, or
+    the positions coincide or contradict the photos, the model is only levelled, and `reason` says why.
+    """
     centres = np.array([photo.centre for photo in photos])
     up = estimate_up(np.array([photo.rotation for photo in photos]), centres, [photo.gimbal for photo in photos])
     located = [index for index, photo in enumerate(photos) if photo.position is not None]
