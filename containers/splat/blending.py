@@ -43,7 +43,7 @@ MIN_TRANSMITTANCE = np.float32(1e-4)  # a pixel is finished before it would fall
 ALL_FINISHED = np.uint16(0xFFFF)
 _SUMS = 9  # per hit: dL/dsigma·(1, dx, dy, dx², dx dy, dy²) negated, and dL/dcolour
 _FORWARD_ROW = 5 * TILE  # scratch: transmittance (0: finished), red, green, blue, transmittance when it finished
-_BACKWARD_ROW = 6 * TILE  # scratch: transmittance, S, gradient by red, green, blue, alpha
+_BACKWARD_ROW = 6 * TILE  # scratch: transmittance, S, gradient with respect to red, green, blue, alpha
 PARTS = 16  # parts of the tiles per thread
 
 # exp(-s) for 0 <= s <= ln 255 as (minimax polynomial of degree 5 at -s/8)⁸; relative error below 3e-7

@@ -23,8 +23,8 @@ class Densification:
     """The parameters of refinement.
 
     prune_opacity: below it a Gaussian is removed, 0..1; default 0.005, a little above what is drawn at all (1/255).
-    min_pull: mean gradient by half pictures below which nothing is gained by another Gaussian; default 2e-5, a tenth of
-        the reference implementation's: the growth curve decides.
+    min_pull: mean gradient with respect to the centre, in units of half the picture's sides, below which another
+        Gaussian gains nothing; default 2e-5, a tenth of the reference implementation's: the growth curve decides.
     half_offset: distance of each half's centre from the old one, in standard deviations along the longest axis;
         default 0.6.
     half_shrink: what the longest axis is divided by; default 1.7. With an offset of 0.6 the alpha of two halves
@@ -47,8 +47,8 @@ class Pull:
     def add(
         self, gradients: Tensor, visible: Tensor, width: int, height: int, rows: Tensor | slice = slice(None)
     ) -> None:
-        """Add a step's gradients (V, 2) by the centres in pixels of the Gaussians `rows`; they count as by half the
-        picture's sides.
+        """Add a step's gradients (V, 2) with respect to the centres, in pixels, of the Gaussians `rows`; they are
+        converted to units of half the picture's sides.
         """
         across, down = gradients.unbind(dim=1)
         self.total[rows] += torch.hypot(across * (width / 2), down * (height / 2))

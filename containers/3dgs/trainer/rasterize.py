@@ -24,14 +24,16 @@ _BLACK = np.zeros(3, np.float32)
 
 @dataclass(frozen=True)
 class RasterInfo:
-    """By-products: which Gaussians were in the picture (N,), and what carries the gradient by their centres."""
+    """By-products: which Gaussians were in the picture (N,), and the tensor that receives the gradient with respect to
+    their centres.
+    """
 
     visible: Tensor
     means2d: Tensor  # .grad of shape (N, 2) or (1, N, 2)
 
     @property
     def centre_gradients(self) -> Tensor:
-        """(N, 2) gradient of the loss by the projected centres, per pixel; call after the backward pass."""
+        """(N, 2) gradient of the loss with respect to the projected centres in pixels; call after the backward pass."""
         gradient = self.means2d.grad
         if gradient is None:
             raise ValueError("no backward pass has run")
@@ -39,7 +41,7 @@ class RasterInfo:
 
     @property
     def absolute_centre_gradients(self) -> Tensor:
-        """(N, 2) the same, of which each pixel's share counts by its absolute value; where `absgrad` was asked for."""
+        """(N, 2) the same with the absolute value of each pixel's contribution; exists if `absgrad` was requested."""
         absolute: Tensor = self.means2d.absgrad  # type: ignore[attr-defined]
         return absolute.reshape(-1, 2)
 
@@ -86,7 +88,9 @@ def rasterize(
 
 
 class _Rasterize(torch.autograd.Function):
-    """Projection, tiles and blending; the gradient by the centres leaves by way of the unused input `means2d`."""
+    """Projection, tiles and blending; the gradient with respect to the projected centres is returned as that of the
+    unused input `means2d`.
+    """
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -116,7 +116,9 @@ def _add_products(
     means: Float32, quats: Float32, scales: Float32, opacities: Float32, rotations: Float32, weight: np.float32,
     blocks: Float32,
 ) -> None:  # fmt: skip
-    """Add `weight` times the outer product of each Gaussian's gradient, by SOG's numbers, to its block (N, 55)."""
+    """Add `weight` times the outer product of each Gaussian's gradient with respect to SOG's numbers to its block
+    (N, 55).
+    """
     for i in prange(means.shape[0]):
         if opacities[i] == 0 and scales[i, 0] == 0 and means[i, 0] == 0:
             continue
