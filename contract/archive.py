@@ -24,7 +24,7 @@ from contract.wanted import Wanted, is_side_file
 
 MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
-MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
+MAX_FOLDERS = 100  # within each other: code that creates or walks folders recurses once per level
 SHOWN = 60  # characters of a name in a message
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 _ENCRYPTED = 0x1
@@ -126,7 +126,7 @@ class Entry:
 
 
 def entries_of(archive: BinaryIO) -> list[Entry]:
-    """The entries of a ZIP; reads its end, and its first bytes if it is none.
+    """The entries of a ZIP; reads its end, and its first bytes if it is not a ZIP.
 
     Raises RefusedArchive: NOT_A_ZIP, UNSUPPORTED_ARCHIVE.
     """
@@ -156,7 +156,7 @@ def _is_part(archive: BinaryIO) -> bool:
 
 
 def _kind(archive: BinaryIO) -> str:
-    """What a file that is no ZIP is, by its first bytes."""
+    """What a file that is not a ZIP is, by its first bytes."""
     archive.seek(0)
     start = archive.read(8)
     return next((f"it is {kind}" for magic, kind in _OTHERS.items() if start.startswith(magic)), "")

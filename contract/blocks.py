@@ -5,7 +5,8 @@ one block (`counts.blocks` of its result.json; 1: none of these files):
 
     blocks.json                 the plan: hull, boxes, widths
     blocks/<id:02d>/photos.json the photos of a block: split of the whole flight, and the part that shows the block
-    blocks/<id:02d>/sparse/0/   what of the flight's sparse model they see within the margins of box and hull
+    blocks/<id:02d>/sparse/0/   the part of the flight's sparse model that these photos see within the margins of box
+                                and hull
     coarse/photos.json          the photos of the coarse model: all of them, whole
 
 A training container finds sfm's output in its channel, or of it what it reads (`read_by`); the variable BLOCK says what
@@ -37,9 +38,9 @@ BLOCKS_FILE = PurePosixPath("blocks.json")
 COARSE: Literal["coarse"] = "coarse"
 COARSE_CHANNEL = "coarse"
 COARSE_FILES = ("scene.ply", "surroundings.json", "result.json")
-"""Of the coarse model, what a block reads: what is drawn behind it, and the photos' exposures."""
+"""The files of the coarse model that a block reads: what is drawn behind it, and the photos' exposures."""
 JOINED_FILES = ("scene.ply", "dense.ply", "views.json", "result.json")
-"""Of a block, what the join reads."""
+"""The files of a block that the join reads."""
 BLOCK_VARIABLE, BLOCKS_VARIABLE = "BLOCK", "BLOCKS"
 
 UNDIVIDED_BELOW = 600  # photos that one GPU trains in an hour or so
@@ -68,7 +69,7 @@ def blocks_for(photos: int, forced: int | None = None) -> int:
 
 
 def parse_block(text: str) -> BlockName | None:
-    """What the variable BLOCK says; None for nothing. Raises ValueError."""
+    """The part that the variable BLOCK names; None if it is empty. Raises ValueError."""
     if text in ("", COARSE):
         return COARSE if text else None
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_BLOCKS):
@@ -77,7 +78,7 @@ def parse_block(text: str) -> BlockName | None:
 
 
 def block_folder(block: int) -> PurePosixPath:
-    """Of a block's files, in sfm's output and in the input of the join."""
+    """The folder of a block's files, in sfm's output and in the input of the join."""
     return PurePosixPath("blocks") / f"{block:02d}"
 
 
@@ -87,8 +88,8 @@ def photos_file(block: BlockName) -> PurePosixPath:
 
 
 def model_folder(block: BlockName) -> PurePosixPath:
-    """Of the sparse model that a part of the flight is trained from, in sfm's output; the coarse model's is the
-    flight's.
+    """The folder of the sparse model that a part of the flight is trained from, in sfm's output. The coarse model is
+    trained from the flight's own.
     """
     return (PurePosixPath() if block == COARSE else block_folder(block)) / "sparse" / "0"
 

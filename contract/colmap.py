@@ -130,7 +130,7 @@ def counted(count: int, limit: int, what: str) -> int:
 
 
 def binary_cameras(values: Values) -> dict[int, ModelCamera]:
-    """Of cameras.bin, by id. Raises UnreadableModel."""
+    """The cameras in cameras.bin, by id. Raises UnreadableModel."""
     cameras = {}
     for _ in range(counted(values("Q")[0], MAX_PHOTOS, "cameras")):
         identifier, model, width, height = values("IiQQ")
@@ -140,7 +140,7 @@ def binary_cameras(values: Values) -> dict[int, ModelCamera]:
 
 
 def text_cameras(lines: Iterable[str]) -> dict[int, ModelCamera]:
-    """Of the lines of cameras.txt, by id. Raises ValueError."""
+    """The cameras in the lines of cameras.txt, by id. Raises ValueError."""
     models = {name: model for model, (name, *_) in CAMERA_MODELS.items()}
     cameras = {}
     for found, line in enumerate(filter(None, lines), start=1):
@@ -152,7 +152,7 @@ def text_cameras(lines: Iterable[str]) -> dict[int, ModelCamera]:
 
 
 def binary_images(values: Values) -> tuple[int, Iterator[ModelImage]]:
-    """How many photos images.bin says that it has, and the photos. Raises ValueError."""
+    """The number of photos that images.bin declares, and the photos. Raises ValueError."""
     count = counted(values("Q")[0], MAX_PHOTOS, "photos")
 
     def images() -> Iterator[ModelImage]:
@@ -166,8 +166,9 @@ def binary_images(values: Values) -> tuple[int, Iterator[ModelImage]]:
 
 
 def text_images(lines: Iterable[str]) -> Iterator[ModelImage]:
-    """Of the lines of images.txt. After a photo's line comes that of its observations, which may be empty; other empty
-    lines are ignored, as COLMAP does. Raises ValueError."""
+    """The photos in the lines of images.txt. Each photo's line is followed by that of its observations, which may be
+    empty; other empty lines are ignored, as COLMAP does. Raises ValueError.
+    """
     found, remaining = 0, iter(lines)
     for line in filter(None, remaining):
         identifier, *pose, camera, name = _record(line).split(maxsplit=_POSE + 2)
@@ -211,7 +212,7 @@ def _camera(identifier: int, model: int | str, width: int, height: int, paramete
 
 
 def _image(identifier: int, name: str, camera: int, pose: Iterable[float]) -> ModelImage:
-    """Raises ValueError where the pose is none, or where the name leads out of images/."""
+    """Raises ValueError if the pose is invalid, or if the name leads out of images/."""
     name, values = str(inner_name(name)), tuple(pose)
     if len(values) != _POSE or not all(map(math.isfinite, values)) or not any(values[:4]):
         raise UnreadableModel(f"the pose of {name} is not finite")

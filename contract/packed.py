@@ -24,7 +24,7 @@ class DamagedEntryError(Exception):
 class Packed:
     """The packed bytes of one entry, as a file; `left`: how many are still to come.
 
-    Raises DamagedEntryError, struct.error where its header is none.
+    Raises DamagedEntryError, struct.error if its header is invalid.
     """
 
     def __init__(self, archive: BinaryIO, entry: Entry) -> None:

@@ -48,7 +48,7 @@ def header_of(head: bytes, size: int) -> dict[str, Element]:
 
     `head`: the first MAX_HEADER_BYTES of the file, or all of it; `size`: of the whole file.
 
-    Raises ValueError where it is no PLY's, too long, names a format or a type that there is not, or promises more than
+    Raises ValueError if `head` is not a PLY header, is too long, names an unknown format or type, or declares more than
     the file holds.
     """
     lines, start = _lines(head)

@@ -240,8 +240,8 @@ def _twins(names: Sequence[_Name]) -> dict[_Name, tuple[Kind, str]]:
 class _Index:
     """Finds the photo that another file is named after: in the same folder, beside its folder, else the only one.
 
-    Thousands of folders may hold a photo of one name, and as many others a file that is named after it: what is looked
-    through is the folders above a file, and not the photos.
+    Thousands of folders may hold a photo of one name, and as many others a file that is named after it, so the search
+    covers the folders above a file, not the photos.
     """
 
     def __init__(self, photos: Sequence[_Name]) -> None:

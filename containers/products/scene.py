@@ -57,7 +57,7 @@ class Scene:
             return np.asarray(image.convert("RGB"))
 
     def mask(self, name: str) -> Bytes:
-        """What of a photo may be used (H, W): it is masked below MASKED_BELOW. One white pixel without a mask."""
+        """A photo's mask (H, W), 0..255; pixels below MASKED_BELOW are not used. One white pixel if it has none."""
         path = self.photos.parent / "masks" / f"{name}.png"
         if not path.is_file():
             return _NO_MASK

@@ -54,11 +54,10 @@ WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 @dataclass(frozen=True)
 class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
-    a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
-    in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
-    its place. `stops`: log2 of the light that the camera took, as EXIF says. `part`: left, top, right and bottom of
-    what `camera` sees of the file's picture, as shares of its sides. `virtual`: the picture of a virtual view, half as
-    large as the photos, which has no file.
+    a picture of the photo's shape, black where pixels are ignored. `alpha`: whether transparent pixels are ignored.
+    `lens`: how the file's picture is distorted; `camera` is the pinhole in its place. `stops`: log2 of the light that
+    the camera took, as EXIF says. `part`: left, top, right and bottom of what `camera` sees of the file's picture, as
+    shares of its sides. `virtual`: the picture of a virtual view, half as large as the photos, which has no file.
     """
 
     name: str
@@ -73,12 +72,12 @@ class Photo:
     virtual: Known | None = None
 
     def at(self, factor: float) -> Camera:
-        """The camera for a training step whose photos are `factor` times as large as they are trained at most."""
+        """The camera at `factor` (0..1) times training resolution."""
         return self.camera.scaled(factor if self.virtual is None else min(1.0, factor / VIRTUAL_SIZE))
 
     @property
     def masked(self) -> bool:
-        """Whether some of the picture may not be learnt from."""
+        """Whether some pixels of the picture are ignored."""
         return self.mask is not None or self.alpha or self.virtual is not None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -261,7 +260,7 @@ def _in_part(photo: Photo, positions: NDArray[np.float64], rows: NDArray[np.int6
 
 
 def _near_origin(model: SparseModel, offset: Triple) -> tuple[SparseModel, Triple]:
-    """The model about `offset`, and that."""
+    """The model with `offset` subtracted, and `offset`."""
     if offset == NOWHERE:
         return model, offset
     images = [replace(image, camera=image.camera.about(offset)) for image in model.images]

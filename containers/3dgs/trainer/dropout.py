@@ -35,7 +35,7 @@ def rate_at(step: int, steps: int, peak: float) -> float:
 
 
 def drop(logits: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Opacity logits (N,) with a share of `rate` made invisible and the others made up for by more opacity.
+    """Opacity logits (N,) with a share of `rate` hidden, and the rest made more opaque to compensate.
 
     `generator` lives on the device of the logits. Differentiable.
     """

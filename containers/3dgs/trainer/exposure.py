@@ -145,9 +145,8 @@ def _design(pairs: Pairs, count: int) -> csr_matrix:
 
 
 def predicted_gain(gains: Mapping[str, Float64], name: str, expected: Mapping[str, float]) -> Float64:
-    """The gain (3,) of a photo that has none: what EXIF says, times the geometric mean of how far from that the next
-    photos before and after it are that have one; 1 where no photo has. `expected`: each photo's gain by EXIF, in the
-    order of the flight.
+    """Predict a photo's gain (3,): its EXIF gain times the geometric mean of gain / EXIF gain over the nearest earlier
+    and later photos that have a gain; 1 if none has. `expected`: each photo's EXIF gain, in the order of the flight.
     """
     names = list(expected)
     place = names.index(name)

@@ -76,8 +76,8 @@ class FarField:
         return limits
 
     def factors(self, points: Float64, eyes: Float64) -> Float64:
-        """(M,) how many times as far from the `eyes` (M, 3) the `points` (M, 3) come down to their limits; 1 of those
-        that are no higher. None comes to lie beyond MAX_DISTANCE.
+        """(M,) factors for the distances from `eyes` (M, 3) that lower `points` (M, 3) to their limits; 1 for points
+        already within them. No point moves beyond MAX_DISTANCE, which those move to that no factor lowers enough.
         """
         heights, above, limits = points @ self.up, eyes @ self.up, self.limits(points, eyes)
         away = np.linalg.norm(points - eyes, axis=1)

@@ -16,7 +16,7 @@ from stage.errors import ErrorCode, StageError
 from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb, why_unreadable
 from trainer.dataset import Crop, Photo
 
-_VOUCHED = 200  # of 255: the mean, over a smaller picture's pixel, of what a virtual view knows
+_VOUCHED = 200  # of 255: a downscaled pixel of a virtual view is used if this much of it is known
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 

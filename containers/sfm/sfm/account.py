@@ -37,8 +37,8 @@ def account(
     second_images: Sequence[SecondImage] = (),
 ) -> list[dict[str, Any]]:
     """Rows `{name, original, registered, features?, blurred?, stops?, film?, seconds?, reason?, kind?}` in order of
-    names; a photo that was skipped has a reason and no features, one that was not looked at yet neither, a frame has
-    its film and when it was filmed, a picture that is no photo of its own its kind.
+    names: skipped photos have a `reason` and no `features`; photos not yet examined have neither; frames have `film`
+    and `seconds`; second images have `kind`.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}

@@ -52,7 +52,7 @@ _MIDDLE = (0.4, 0.6)  # shares of a box's points between which it may be cut whe
 
 def divide(output: Path, photos: int, requested: int | None, *, georeferenced: bool) -> tuple[int, list[Warning]]:
     """Divide the undistorted scene in `output`, of so many placed photos, into the blocks that it should have or that
-    were `requested`; what `write_blocks` leaves lies beside it. Returns the number of blocks, and what to tell of it.
+    were `requested`; what `write_blocks` leaves lies beside it. Returns the number of blocks, and the warnings.
     """
     blocks = blocks_for(photos, requested)
     if blocks > 1:
@@ -86,14 +86,14 @@ def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool)
 
 
 def block_warnings(blocks: int, requested: int | None) -> list[Warning]:
-    """What to tell of a flight of so many blocks, of which `requested` were asked for (None: no number)."""
+    """The warning if fewer blocks were planned than `requested` (None: no number was requested)."""
     if requested is None or blocks >= requested:
         return []
     return [Warning(WarningCode.FEWER_BLOCKS, f"{blocks} of {requested} blocks")]
 
 
 def plan_blocks(flight: Flight, wanted: int, *, georeferenced: bool) -> BlockPlan:
-    """At most `wanted` blocks, fewer where one would have less than MIN_BLOCK_PHOTOS.
+    """Plan `wanted` blocks, or fewer if one would have fewer than MIN_BLOCK_PHOTOS photos.
 
     The ground of a scene that is not georeferenced is the plane of its points.
     """

@@ -33,7 +33,7 @@ class Gimbal:
 
 
 def gimbal_of(xmp: str, make: str) -> Gimbal | None:
-    """The camera's angles, None where the photo has none that can be."""
+    """The camera's angles; None if the photo has no plausible ones."""
     for pitch_name, roll_name in _OWN_ANGLES:
         if (pitch := number_of(xmp, pitch_name)) is not None:
             return _plausible(pitch, number_of(xmp, roll_name))

@@ -49,7 +49,7 @@ def fitting_lens(
     model: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction, threads: int
 ) -> pycolmap.Reconstruction | None:
     """`model` with cameras of another kind, adjusted, where these fit its observations much better than `adjusted`,
-    the same model with its own cameras; None else.
+    the same model with its own cameras; otherwise None.
     """
     fisheye = _followed(model, FISHEYE, threads)
     if not _error(fisheye) < WORTH_ANOTHER_MODEL * _error(adjusted):

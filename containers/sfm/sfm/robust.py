@@ -26,7 +26,7 @@ ROUNDS = 10
 class Similarity2d:
     """`target = scale · R(heading) @ source + shift`, heading counter-clockwise, radians; `inliers` (N,), their rms.
 
-    `weights` (N,): what each target counted, their mean is 1.
+    `weights` (N,): the weight of each target (mean 1).
     """
 
     scale: float

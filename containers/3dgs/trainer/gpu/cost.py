@@ -46,7 +46,7 @@ def seconds(budget: Budget, flight: Flight, machine: Machine = T4) -> float:
 
 
 def within(budget: Budget, flight: Flight, minutes: float, machine: Machine = T4) -> Budget:
-    """The budget with no more steps than `minutes` for each hundred photos pay for, a hundred at least."""
+    """The budget with steps reduced to what `minutes` per 100 photos allow; fewer photos count as 100."""
     allowed = 60 * minutes * max(1.0, flight.photos / 100)
     share = min(1.0, allowed / seconds(budget, flight, machine))
     return replace(budget, steps=max(1, int(share * budget.steps)))

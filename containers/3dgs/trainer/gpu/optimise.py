@@ -10,8 +10,8 @@ from trainer.optimise import Splats, width
 
 
 class DeviceSplats(Splats):
-    """`Splats` that torch moves: as gsplat's SelectiveAdam those that were seen alone, and with each one's own bias
-    correction besides.
+    """`Splats` updated by torch. Like gsplat's SelectiveAdam, it updates only Gaussians that were seen; it also
+    corrects bias by each Gaussian's own step count.
     """
 
     @staticmethod

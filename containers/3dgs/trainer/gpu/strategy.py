@@ -20,7 +20,7 @@ from trainer.rasterize import RasterInfo
 class Strategy(Protocol):
     """What a training loop asks of a way of growing.
 
-    absgrad: whether the rasteriser is to sum the absolute gradients by the centres.
+    absgrad: whether the rasteriser is to sum the pixels' absolute gradients with respect to the centres.
     """
 
     @property
@@ -30,27 +30,27 @@ class Strategy(Protocol):
         """Start counting anew for `splats`."""
 
     def penalty(self, seen: Seen, visible: Tensor) -> Tensor | None:
-        """What the loss gets besides, of the Gaussians `visible` (V,) among those seen."""
+        """Extra loss term of the Gaussians `visible` (V,) among those seen; None if there is none."""
 
     def observe(self, seen: Seen, info: RasterInfo, camera: Camera) -> None:
         """Look at a step's gradients."""
 
     def perturb(self, splats: Splats, seen: Seen, means_rate: float, chance: torch.Generator) -> None:
-        """After the optimiser's step of what was seen, with the learning rate `means_rate` of the means."""
+        """Move what was seen after the optimiser's step; `means_rate`: the learning rate of the means."""
 
     def refine(self, splats: Splats, allowed: int, chance: torch.Generator) -> None:
-        """Come to at most `allowed` Gaussians."""
+        """Add and remove Gaussians, up to `allowed` in total."""
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint must keep."""
 
     def restore(self, state: dict[str, Tensor], device: torch.device) -> None:
-        """Go on where `state` was taken."""
+        """Continue from where `state` was taken."""
 
 
 @dataclass
 class Splitting:
-    """Those whose centres the photos pull at most are split in two (`densify.refine`).
+    """Splits in two the Gaussians with the largest gradients of their centres (`densify.refine`).
 
     absgrad: count a pull as the sum of its pixels' absolute gradients, which do not cancel where one Gaussian covers
         detail on both of its sides (Ye et al. 2024, AbsGS); default True. The reference implementation's threshold is

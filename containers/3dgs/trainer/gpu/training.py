@@ -110,7 +110,7 @@ class DeviceTrainer:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue from where `state` was taken."""
         self.splats = DeviceSplats.restored(state["splats"], self._device)
         self.step, self._start_count = state["step"], state["start_count"]
         self._limits = state["limits"].to(self._device)
@@ -118,7 +118,7 @@ class DeviceTrainer:
         self.strategy.restore(state["strategy"], self._device)
 
     def run(self, after_block: Callable[[Progress], bool]) -> None:
-        """Train to the end of the budget, or until `after_block` says False: that it need not go on.
+        """Train to the end of the budget, or until `after_block` returns False.
 
         Raises StageError: TRAINING_DIVERGED where a loss is not finite.
         """

@@ -103,8 +103,8 @@ def fuse_at_most(
 
 
 def without_specks(points: DensePoints, cell: int, company: DensePoints) -> DensePoints:
-    """The points, fused by cells of `cell` pixels, but for those that no more maps agree on than must and that are
-    nearly alone among `company`, fused by PRODUCT_CELL.
+    """The points, fused by cells of `cell` pixels, without points on which only the minimum number of maps agree and
+    which have few neighbours in `company`, fused by PRODUCT_CELL.
 
     Where three photos meet at their rims, no other looks through a false depth, and training makes smoke of it that
     hangs before every view from the side. A crown's leaves that as few photos see have company.
