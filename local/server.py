@@ -159,7 +159,9 @@ def _sagemaker(
 
 
 def _announce(job: Job) -> None:
-    """Put the job's state-change event on the default bus; only MiniStack's own process may say `aws.sagemaker`."""
+    """Put the job's state-change event on the default bus; only MiniStack's own process may publish events
+    with the source `aws.sagemaker`.
+    """
     from ministack.core.responses import request_scope
     from ministack.services import eventbridge
 

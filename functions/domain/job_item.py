@@ -169,7 +169,7 @@ def applied(attributes: Mapping[str, Any], updates: Sequence[ItemUpdate], moment
     return after
 
 
-def believed(event: StatusEvent) -> StatusEvent | None:
+def reduced_to_trusted(event: StatusEvent) -> StatusEvent | None:
     """The event reduced to the fields that its sender may set; None for an event that cannot be trusted at all.
 
     Containers may publish only `Stage Progressed`. They read customers' files, and one may have been taken over, so

@@ -14,7 +14,7 @@ from domain.settings import Settings
 # for one address, and for one owner's jobs; outcome mails and start mails are counted separately
 MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY = 20, 5
 MAX_CALLS_A_MINUTE = 300  # of the API by one caller: ten open pages of running jobs
-LOOKED_AT = 500  # newest jobs of an owner that are counted
+MAX_COUNTED_JOBS = 500  # of an owner, the newest
 
 
 class JobLimits(Settings):
@@ -61,7 +61,7 @@ class OwnerLimits:
         """The limit that the job would exceed for `owner`; uploads without an owner are the operator's."""
         if owner is None:
             return None
-        others = [item for item in self._jobs.of_owner(owner, LOOKED_AT) if item.job_id != job_id]
+        others = [item for item in self._jobs.of_owner(owner, MAX_COUNTED_JOBS) if item.job_id != job_id]
         return reached(self._limits, others, self._spending.spent_today(owner), self._clock())
 
 

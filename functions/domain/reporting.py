@@ -93,7 +93,7 @@ class StageReporter:
         waiting = self._runs.find(run)
         alive = waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
         if alive:
-            self._runs.heard(run, at)
+            self._runs.note_news(run, at)
         return alive
 
     def _answer(self, call: str, **arguments: str) -> bool:

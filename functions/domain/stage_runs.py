@@ -144,7 +144,7 @@ class StageRuns:
             },
         )
 
-    def heard(self, run: StageRun, at: datetime | None = None) -> bool:
+    def note_news(self, run: StageRun, at: datetime | None = None) -> bool:
         """Note that there was news of the run, or a check of it, at `at` (default: now; an event may arrive later than
         its time). The next check follows QUIET_SECONDS later. False if nothing was written, because the check that is
         already due comes late enough, or because the run is no longer watched."""

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import believed
+from domain.job_item import reduced_to_trusted
 from domain.jobs_table import JobsTable
 from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
@@ -36,7 +36,7 @@ def tracker() -> Tracker:
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     logger.append_keys(job_id=event.status.detail.job_id)
-    status = believed(event.status)
+    status = reduced_to_trusted(event.status)
     if status is None:
         logger.warning("event ignored", sequence=event.status.detail.sequence)
         return {"updates": 0}

@@ -102,7 +102,7 @@ class Watcher:
         if self._reporter.beat(waiting.run):
             return Look.ALIVE
         if not self._execution_ended(waiting.run):  # between two attempts of its task; the next will wait for this run
-            self._runs.heard(waiting.run)
+            self._runs.note_news(waiting.run)
             return Look.ALIVE
         self._runs.leave_queue(waiting.run)
         self._runs.answered(waiting.run, waiting.task_token)
@@ -121,7 +121,7 @@ class Watcher:
             self._try_elsewhere(run, outcome, waited)
             return Looked(Look.ALIVE, waited)
         if not self._execution_ended(run):
-            self._runs.heard(run)
+            self._runs.note_news(run)
             return Looked(Look.RUNNING)
         if outcome.status is RunStatus.RUNNING:
             self._compute.stop(run)

@@ -17,7 +17,7 @@ export class SessionEnded extends Error {
     }
 }
 
-// No complete answer came. Each browser words this differently, so it is said where the request is made.
+// No complete answer came. Each browser words this differently, so the error gets one wording where the request is made.
 export class Unreachable extends Error {
     constructor(cause) {
         super('The server cannot be reached.', { cause });

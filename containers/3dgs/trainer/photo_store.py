@@ -30,7 +30,7 @@ class PhotoStore:
         self._targets = Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
         self._masks = Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
 
-    def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
+    def with_gains(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
         """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
         store = PhotoStore(self._cache_bytes, gains)
         store._pictures, store._masks = self._pictures, self._masks

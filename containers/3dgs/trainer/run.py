@@ -151,7 +151,7 @@ class TrainingRun:
         if self.trained_steps is None or not self.trainer.held_out:
             return
         fitted = {name: np.array(gain) for name, gain in self.score().gains.items()}
-        self.trainer.even({**self._gains, **fitted})
+        self.trainer.set_gains({**self._gains, **fitted})
         self.trainer.finish(self._all_steps, self._after_finishing_step)
         self._writer.finish()
         if not self.trainer.splats.finite():
@@ -261,8 +261,9 @@ class TrainingRun:
         return score(photo.name, image, target, mask, seen, gain)
 
     def _psnr(self, photo: Photo, image: Tensor) -> float | None:
-        """dB against the photo as it is, its exposure on the render where it was evened; on the render's device. None
-        if a mask hides all of it."""
+        """PSNR in dB against the photo, the render multiplied by the photo's gain if it has one; computed on the
+        render's device. None if a mask hides all of it.
+        """
         device, shown = image.device, self._store.mask(photo, photo.camera)
         taken = torch.tensor(self._store.picture(photo), device=device).double() / 255
         gain = torch.from_numpy(self._gains.get(photo.name, np.ones(3))).to(device)
@@ -272,7 +273,7 @@ class TrainingRun:
         return -10 * math.log10(max(float(errors.mean()), 1e-10)) if errors.numel() else None
 
     def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
-        """What multiplies each channel of the render to match the photo; 1 where exposures are not evened."""
+        """The factors of the channels that match the render to the photo; 1 if the run has no gains."""
         if not self._gains:
             return [1.0, 1.0, 1.0]
         shown = self._shown(photo)

@@ -299,7 +299,7 @@ def _start(
             far=far,
         )
         compared, shown = scene, store
-    trainer.even(begun.gains)
+    trainer.set_gains(begun.gains)
     run = TrainingRun(context, compared, shown, begun.gains, trainer)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints, run.fits)
     if state is not None:

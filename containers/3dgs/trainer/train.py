@@ -95,9 +95,9 @@ class Trainer:
         self.pull.total, self.pull.views = (state["pull"][name].to(self.device) for name in ("total", "views"))
         self._limits = state["limits"].to(self.device)
 
-    def even(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
+    def set_gains(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
         """From now on divide photos by `gains` (3,), by name."""
-        self.store = self.store.evened(gains)
+        self.store = self.store.with_gains(gains)
 
     def render(self, photo: Photo, size: tuple[int, int]) -> Tensor:
         """The view of `photo`, (height, width, 3), 0..1, in a picture of `size` (width, height)."""

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import FixedPoint, fractional_bits, strays, without_strays
+from compressor.deliver.spz import FixedPoint, fractional_bits, outliers, without_outliers
 from compressor.formats.reading import read_splat
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
 from splat.stored import Marks
@@ -115,10 +115,12 @@ def test_positions_use_the_bits_that_the_scene_leaves(extent: float) -> None:
 
 
 @pytest.mark.parametrize("far", [1e5, 1e7])
-def test_one_stray_does_not_make_all_other_positions_coarse(tmp_path: Path, make_splat: MakeSplat, far: float) -> None:
+def test_one_outlier_does_not_make_all_other_positions_coarse(
+    tmp_path: Path, make_splat: MakeSplat, far: float
+) -> None:
     splat = make_splat(2000, 0)
     splat.means[7] = [far, 0, 0]
-    FixedPoint.of(without_strays(splat), antialiased=False).write(tmp_path / "scene.spz")
+    FixedPoint.of(without_outliers(splat), antialiased=False).write(tmp_path / "scene.spz")
     found = read_splat(tmp_path / "scene.spz").gaussians
     others = np.delete(splat.means, 7, axis=0)
     assert len(found) == 1999
@@ -128,7 +130,7 @@ def test_one_stray_does_not_make_all_other_positions_coarse(tmp_path: Path, make
 def test_a_far_horizon_is_kept() -> None:
     means = np.random.default_rng(0).normal(0, 30, (2000, 3)).astype(np.float32)
     means[:20] *= 100
-    assert not strays(means).any()
+    assert not outliers(means).any()
 
 
 def test_a_failed_write_leaves_nothing_that_looks_whole(tmp_path: Path, make_splat: MakeSplat) -> None:

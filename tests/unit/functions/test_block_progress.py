@@ -14,7 +14,7 @@ from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.events import StatusType, progress_sequence, started_sequence
 from contract.stages import PipelineStep, Stage, block_label
 from domain.block_progress import BlocksSoFar, own_moments, own_updates, shares_in, stage_event
-from domain.job_item import JobItem, applied, believed, updates_for
+from domain.job_item import JobItem, applied, reduced_to_trusted, updates_for
 from domain.pace import Pace, machine_seconds, prior, stage_seconds, units
 from domain.status import StatusDetail, StatusEvent
 from tests.support.blocks import strip_of
@@ -156,15 +156,15 @@ def test_blocks_one_after_another_are_foreseen_by_the_pace_of_all() -> None:
 
 @pytest.mark.parametrize("block", [0, -1, MAX_BLOCKS + 1, 10**9])
 def test_a_container_cannot_fill_the_item_with_blocks_that_cannot_be(block: int) -> None:
-    assert believed(said(block, 0.5)) is None
+    assert reduced_to_trusted(said(block, 0.5)) is None
 
 
 def test_a_block_of_another_stage_is_not_believed() -> None:
     event = said(3, 0.5)
     sequence = progress_sequence(Stage.SFM, 1, 0.5)
     other = event.detail.model_copy(update={"stage": Stage.SFM, "sequence": sequence})
-    assert believed(event) is not None
-    assert believed(event.model_copy(update={"detail": other})) is None
+    assert reduced_to_trusted(event) is not None
+    assert reduced_to_trusted(event.model_copy(update={"detail": other})) is None
 
 
 def test_the_pace_of_blocks_side_by_side_teaches_nothing_of_a_training(cloud: Cloud) -> None:

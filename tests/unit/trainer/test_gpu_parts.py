@@ -210,12 +210,12 @@ def test_photos_are_the_stores_divided_by_their_gains(tmp_path: Path, room: int)
     make_scene(tmp_path, photos=5)
     scene = load_scene(tmp_path, 96)
     pictures, store = Pictures(scene.photos, CPU, room), PhotoStore()
-    pictures.even({scene.photos[1].name: np.array([0.5, 1.0, 2.0])})
+    pictures.set_gains({scene.photos[1].name: np.array([0.5, 1.0, 2.0])})
     for photo in scene.photos[:2]:
         for factor in (1.0, 0.5):
             camera = photo.camera.scaled(factor)
             gains = {photo.name: np.array([0.5, 1.0, 2.0])} if photo is scene.photos[1] else {}
-            expected = store.evened(gains).target(photo, camera).planes
+            expected = store.with_gains(gains).target(photo, camera).planes
             pictures.coming([(photo, camera)])
             planes, shown = pictures.target(photo, camera)
             assert shown is None

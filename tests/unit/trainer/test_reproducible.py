@@ -33,7 +33,7 @@ scene, store = load_scene(Path(sys.argv[1]), 96), PhotoStore()
 far = FarField.of(scene_surroundings(scene, store, z_up=True), scene.positions, scene.frame)
 begun = start(scene, store, 300, 3, torch.device("cpu"), far)
 trainer = Trainer(
-    photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, store=store.evened(begun.gains),
+    photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, store=store.with_gains(begun.gains),
     budget=Budget(60, 96, 900), splats=Splats.of(begun.gaussians, torch.device("cpu")), dropout=0.2,
     device=torch.device("cpu"), far=far, virtual=as_photos(begun.virtual, scene.frame),
 )

@@ -227,16 +227,16 @@ def test_without_any_match_the_sparse_seeds_are_all(tmp_path: Path) -> None:
     assert kept == known, "a block's exposures are the flight's, whatever it can match"
 
 
-def test_evened_targets_are_divided_by_gains_and_plain_ones_stay(folder: Path) -> None:
+def test_targets_with_gains_are_divided_by_them_and_plain_ones_stay(folder: Path) -> None:
     photo = load_scene(folder, WIDTH).photos[0]
     plain = PhotoStore()
-    evened = plain.evened({photo.name: np.array([2.0, 1.0, 0.5])})
+    divided = plain.with_gains({photo.name: np.array([2.0, 1.0, 0.5])})
     before = plain.target(photo, photo.camera).planes
-    after = evened.target(photo, photo.camera).planes
+    after = divided.target(photo, photo.camera).planes
     np.testing.assert_allclose(after * np.array([2.0, 1.0, 0.5])[:, None, None], before, rtol=1e-5)
-    assert evened.picture(photo) is plain.picture(photo)
+    assert divided.picture(photo) is plain.picture(photo)
     other = load_scene(folder, WIDTH).photos[1]
-    np.testing.assert_array_equal(evened.target(other, other.camera).planes, plain.target(other, other.camera).planes)
+    np.testing.assert_array_equal(divided.target(other, other.camera).planes, plain.target(other, other.camera).planes)
 
 
 def test_the_apron_goes_on_a_little_and_stays_out_of_the_pictures() -> None:

@@ -268,7 +268,7 @@ def test_the_store_hands_out_a_views_picture_and_what_is_known_of_it() -> None:
     shown = np.zeros((HEIGHT, WIDTH), bool)
     shown[: HEIGHT // 2] = True
     photo = replace(named(1, "virtual")[0], virtual=Known(picture, shown))
-    store = PhotoStore().evened({"another": np.full(3, 2.0)})
+    store = PhotoStore().with_gains({"another": np.full(3, 2.0)})
     for camera in (TILTED, TILTED.scaled(0.5)):
         target, mask = store.target(photo, camera), store.mask(photo, camera)
         assert mask is not None

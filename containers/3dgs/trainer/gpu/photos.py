@@ -40,7 +40,7 @@ class Pictures:
         if self.resident:
             self._fetch_all(photos)
 
-    def even(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
+    def set_gains(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
         """From now on divide photos by `gains` (3,), by name."""
         for name, gain in gains.items():
             white = torch.from_numpy((255 * gain).astype(np.float32))

@@ -87,9 +87,9 @@ class DeviceTrainer:
         last = min(max(0, self.step - 1), self.budget.steps - 1)
         return active_degree(last, self.budget.steps, self.budget.sh_degree)
 
-    def even(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
+    def set_gains(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
         """From now on divide photos by `gains` (3,), by name."""
-        self._pictures.even(gains)
+        self._pictures.set_gains(gains)
 
     def render(self, photo: Photo, size: tuple[int, int]) -> Tensor:
         """The view of `photo`, (height, width, 3), 0..1, drawn as it is trained and averaged to `size` (width, height):

@@ -14,7 +14,7 @@ from compressor.deliver.limits import limits_of
 from compressor.deliver.parts import write_parts
 from compressor.deliver.photos import Photos
 from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import FixedPoint, without_strays
+from compressor.deliver.spz import FixedPoint, without_outliers
 from compressor.deliver.streamed import Layout, write_streamed
 from compressor.deliver.survey import Survey
 from compressor.deliver.tiles import write_tiles
@@ -72,7 +72,7 @@ class Delivery:
         if self.source.marks.offset != NOWHERE:
             write_json(self.folder / "offset.json", {"version": 1, "offset": list(self.source.marks.offset)})
         gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
-        spz = FixedPoint.of(without_strays(gaussians), antialiased=antialiased)
+        spz = FixedPoint.of(without_outliers(gaussians), antialiased=antialiased)
         spz.write_legacy(self.folder / "scene.spz")
         spz.write(self.folder / "scene.v4.spz")
         x, y, z, w = upright_rotation(self.surroundings.up)

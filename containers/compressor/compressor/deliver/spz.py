@@ -37,7 +37,7 @@ _HEADER_BYTES = 32  # of version 4
 _LEVEL = 12  # of Zstandard: higher levels save less than 1 %
 _POSITION_BITS = 24
 _MAX_FRACTIONAL_BITS = 12
-_STRAYS = 1000  # of so many Gaussians one may be left out
+_ONE_OUTLIER_IN = 1000  # at most one of so many Gaussians is left out
 _MIN_STEPS = 1 << 13
 _FIRST_BAND = 3  # coefficients, kept in 5 bits; the others in 4
 _FIRST_BUCKET, _OTHER_BUCKET = 8, 16
@@ -96,15 +96,15 @@ class FixedPoint:
         return HEADER.pack(MAGIC, version, self.count, self.degree, self.bits, flags, streams)
 
 
-def without_strays(gaussians: Gaussians) -> Gaussians:
-    return gaussians.select(~strays(gaussians.means))
+def without_outliers(gaussians: Gaussians) -> Gaussians:
+    return gaussians.select(~outliers(gaussians.means))
 
 
-def strays(means: Float32) -> NDArray[np.bool_]:
+def outliers(means: Float32) -> NDArray[np.bool_]:
     """(N,) the Gaussians, at most one in a thousand, that are so far out that bits for them would leave fewer than 13
     for the positions of all others."""
     reach = np.abs(means).max(axis=1)
-    kept = len(reach) - 1 - len(reach) // _STRAYS
+    kept = len(reach) - 1 - len(reach) // _ONE_OUTLIER_IN
     near = float(np.partition(reach, kept)[kept])
     needed = np.clip(np.ceil(np.log2(_MIN_STEPS / max(near, 1.0))), 0, _MAX_FRACTIONAL_BITS)
     return np.asarray((reach > near) & (reach >= 2.0 ** (_POSITION_BITS - 1 - needed)))

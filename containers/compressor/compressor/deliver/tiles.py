@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.deliver.merge import group_order, merged
-from compressor.deliver.spz import FixedPoint, without_strays
+from compressor.deliver.spz import FixedPoint, without_outliers
 from contract.files import write_json
 from geo.projected import Place
 from splat.gaussians import Gaussians
@@ -130,7 +130,7 @@ class _Writer:
         return _Tile(low, high, error, document)
 
     def _write(self, path: Path, part: Gaussians) -> None:
-        part = without_strays(part)
+        part = without_outliers(part)
         spz = FixedPoint.of(part, antialiased=self.antialiased).legacy()
         names = [EXTENSION, _SPZ]
         attributes, accessors = placeholders(part)
