@@ -34,8 +34,25 @@ def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray
     depth = np.median(depths[inside][nearest].reshape(len(places), count), axis=1)
     world = camera.unproject(places, depth)
     views = np.zeros(len(places), dtype=np.int64)
-    for other in others:
-        there, far = other.project(world)
-        views += other.contains(there, far)
+    for other, may_see in zip(others, _may_see(others, world), strict=True):
+        if may_see:
+            there, far = other.project(world)
+            views += other.contains(there, far)
     whole = views.reshape(rows.shape).repeat(_STRIDE, axis=0).repeat(_STRIDE, axis=1)
     return whole[: camera.height, : camera.width]
+
+
+def _may_see(cameras: Sequence[Camera], places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) which cameras have the ball around all `places` (P, 3) in view at least in part; hardly any of a large
+    flight's."""
+    if not cameras:
+        return np.zeros(0, dtype=np.bool_)
+    centre = places.mean(axis=0)
+    radius = 1.001 * float(np.linalg.norm(places - centre, axis=1).max()) + 1e-9
+    x, y, z = np.array([camera.rotation @ centre + camera.translation for camera in cameras]).T
+    fx, fy, cx, cy, width, height = np.array([(c.fx, c.fy, c.cx, c.cy, c.width, c.height) for c in cameras]).T
+    reach = z
+    for focal, across, middle, end in ((fx, x, cx, width), (fy, y, cy, height)):
+        for slope, along in ((middle, across), (end - middle, -across)):  # distances from the sides of the picture
+            reach = np.minimum(reach, (focal * along + slope * z) / np.hypot(focal, slope))
+    return np.asarray(reach >= -radius)

@@ -47,6 +47,7 @@ class Known:
 
 
 Crop = tuple[float, float, float, float]
+_MAX_LOOKED_AT = 50_000  # points that all cameras look at, for the scale of the scene and how often a place is seen
 VIRTUAL_SIZE = 0.5  # share of the photos' longer side that virtual views have
 WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
@@ -231,7 +232,7 @@ def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST, listed:
     if len(positions) < MIN_POINTS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
     frame = training_frame([photo.camera for photo in photos], positions)
-    warnings = _warnings(folder, models, model, missing)
+    warnings = _warnings(folder, models, whole, missing)
     observed = _observed(model, used)
     if listed is not None:
         observed = {photo.name: _in_part(photo, positions, observed[photo.name]) for photo in photos}
@@ -355,15 +356,19 @@ def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:
 
 def _observed(model: SparseModel, used: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
     renumbered = np.cumsum(used) - 1
-    points, images = model.points.track_points, model.points.track_images
-    return {
-        image.name: np.unique(renumbered[points[(images == image.identifier) & used[points]]]) for image in model.images
-    }
+    kept = used[model.points.track_points]
+    points, images = model.points.track_points[kept], model.points.track_images[kept]
+    order = np.argsort(images, kind="stable")
+    points, images = renumbered[points[order]], images[order]
+    identifiers = [image.identifier for image in model.images]
+    first, end = (np.searchsorted(images, identifiers, side) for side in ("left", "right"))
+    return {image.name: np.unique(points[a:b]) for image, a, b in zip(model.images, first, end, strict=True)}
 
 
 def training_frame(cameras: Sequence[Camera], positions: NDArray[np.float64]) -> Frame:
     """Origin at the points' median; unit the median distance at which the cameras see points."""
-    seen = np.concatenate([_depths_seen(camera, positions) for camera in cameras])
+    some = _some(positions)
+    seen = np.concatenate([_depths_seen(camera, some) for camera in cameras])
     scale = float(np.median(seen)) if len(seen) else 0.0
     if not (math.isfinite(scale) and scale > 0):
         raise StageError(ErrorCode.INVALID_SCENE, "no camera sees any of the points")
@@ -372,7 +377,13 @@ def training_frame(cameras: Sequence[Camera], positions: NDArray[np.float64]) ->
 
 def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -> float:
     """How many of the cameras have a point in their picture, on average over the points (P, 3)."""
-    return sum(len(_depths_seen(camera, positions)) for camera in cameras) / len(positions)
+    some = _some(positions)
+    return sum(len(_depths_seen(camera, some)) for camera in cameras) / len(some)
+
+
+def _some(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every n-th of many points: 5,000 cameras that look at four million take hours."""
+    return positions[:: math.ceil(len(positions) / _MAX_LOOKED_AT)]
 
 
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField) -> S
     where there are more. None that is guessed lies above what `far` says.
     """
     sparse = scene.frame.points(scene.positions)
-    positions, colours = sparse, scene.colours / 255.0
+    positions, colours, trees = [sparse], [scene.colours / 255.0], _Nearest(sparse)
     for photo in scene.split("train"):
         camera = scene.frame.camera(photo.camera)
         cell = max(camera.width, camera.height) / _CELLS
@@ -51,19 +51,37 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField) -> S
         points = camera.unproject(pixels, depths)
         depths = depths * far.factors(points, np.broadcast_to(camera.position, points.shape))
         points = camera.unproject(pixels, depths)
-        nearest, _ = cKDTree(positions).query(points)
-        gap = nearest > 0.8 * cell * depths / camera.fx
+        gap = trees.distances(points) > 0.8 * cell * depths / camera.fx
         mask = store.mask(photo, photo.camera)
         if mask is not None:
             gap &= mask[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
         picture = store.picture(photo)
         columns, rows = pixels[gap].astype(int).T
-        positions = np.concatenate([positions, points[gap]])
-        colours = np.concatenate([colours, picture[rows, columns] / 255.0])
-    if len(positions) > limit:
-        chosen = np.sort(np.random.default_rng(0).choice(len(positions), limit, replace=False))
-        positions, colours = positions[chosen], colours[chosen]
-    return Seeds(positions, colours)
+        trees.add(points[gap])
+        positions.append(points[gap])
+        colours.append(picture[rows, columns] / 255.0)
+    seeds = Seeds(np.concatenate(positions), np.concatenate(colours))
+    if len(seeds.positions) > limit:
+        chosen = np.sort(np.random.default_rng(0).choice(len(seeds.positions), limit, replace=False))
+        seeds = Seeds(seeds.positions[chosen], seeds.colours[chosen])
+    return seeds
+
+
+class _Nearest:
+    """Distances to the nearest of points that become more: in trees each of which is larger than all later ones, so
+    that a point is sorted into a new tree only a few times."""
+
+    def __init__(self, points: NDArray[np.float64]) -> None:
+        self._trees = [cKDTree(points)]
+
+    def add(self, points: NDArray[np.float64]) -> None:
+        while self._trees and self._trees[-1].n <= len(points):
+            points = np.concatenate([self._trees.pop().data, points])
+        if len(points):
+            self._trees.append(cKDTree(points))
+
+    def distances(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.min([tree.query(points)[0] for tree in self._trees], axis=0))
 
 
 def guess_depths(

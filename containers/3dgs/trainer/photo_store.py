@@ -16,7 +16,7 @@ from stage.errors import ErrorCode, StageError
 from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb, why_unreadable
 from trainer.dataset import Crop, Photo
 
-_VOUCHED = 200  # of 255: a downscaled pixel of a virtual view is used if this much of it is known
+VOUCHED = 200  # of 255: a downscaled pixel of a virtual view is used if this much of it is known
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 
@@ -65,7 +65,7 @@ class PhotoStore:
 
         def make() -> NDArray[np.bool_]:
             if photo.virtual is not None:
-                return resized(np.where(photo.virtual.shown, np.uint8(255), np.uint8(0)), size) >= _VOUCHED
+                return resized(np.where(photo.virtual.shown, np.uint8(255), np.uint8(0)), size) >= VOUCHED
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
                 shown &= photo.straight(_decode(photo.mask, size, _shown, photo.part)) >= MASKED_BELOW

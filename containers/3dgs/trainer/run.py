@@ -165,11 +165,12 @@ class TrainingRun:
 
     def _after_step(self, progress: Progress) -> bool:
         budget = self.trainer.budget
-        self._checkpoint_if_due()
-        if due(progress.step, budget.steps):
+        is_due = due(progress.step, budget.steps)
+        if is_due:
             self._add_to_curve(progress)
-            if plateaued(self.curve, self.trainer.growth.last):
-                self.ended = "plateau"
+        self._checkpoint_if_due()  # with the point: the step is not repeated
+        if is_due and plateaued(self.curve, self.trainer.growth.last):
+            self.ended = "plateau"
         # what is left of the seconds is for the finish
         if self._out_of_time(1 / (1 + FINISH_SHARE)) and progress.step < budget.steps:
             self.ended = "time"

@@ -171,7 +171,7 @@ def train_scene(
             "trainViews": len(scene.split("train")),
             "heldOutViews": len(scores.held_out),
             "denseSeeds": begun.dense,
-            "densePoints": len(begun.points),
+            "densePoints": len(points),
             "virtualViews": len(begun.virtual),
         },
         metrics={

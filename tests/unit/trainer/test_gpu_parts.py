@@ -21,7 +21,7 @@ from tests.support.gaussians import gaussians_of
 from tests.support.gsplat_on_cpu import gsplat_on_cpu
 from tests.support.tensors import gradient
 from tests.unit.trainer.synthetic import BEHIND, BOUNDLESS, PlainBackdrop, make_scene
-from trainer.dataset import Frame, Photo, load_scene
+from trainer.dataset import Frame, Known, Photo, load_scene
 from trainer.gpu import cost, schedule
 from trainer.gpu.loss import photometric
 from trainer.gpu.optimise import DeviceSplats
@@ -221,6 +221,25 @@ def test_photos_are_the_stores_divided_by_their_gains(tmp_path: Path, room: int)
             assert shown is None
             np.testing.assert_allclose(planes.numpy(), expected, atol=0.02)
     pictures.close()
+
+
+@pytest.mark.parametrize("room", [0, 1 << 30])
+def test_a_virtual_view_teaches_no_colour_of_what_is_unknown(room: int) -> None:
+    """Unknown pixels are black, and a smaller picture mixes them with known ones."""
+    camera = look_at((0, 0, 2), (0, 0, 0), (0, 1, 0), width=40, height=30)
+    known = np.zeros((30, 40), np.bool_)
+    known[:, :21] = True
+    known[5, 4] = known[9, 8] = False
+    picture = np.where(known[..., None], np.uint8(200), np.uint8(0)).repeat(3, axis=2)
+    photo = Photo("virtual", Path(), camera, "train", virtual=Known(picture, known))
+    smaller = photo.at(0.25)
+    pictures = Pictures([photo], CPU, room)
+    pictures.coming([(photo, smaller)])
+    planes, shown = pictures.target(photo, smaller)
+    pictures.close()
+    assert shown is not None
+    np.testing.assert_array_equal(shown.numpy(), PhotoStore().mask(photo, smaller))
+    np.testing.assert_allclose(planes[:, shown].numpy(), 200 / 255, atol=1e-6)
 
 
 def test_a_damaged_photo_is_an_invalid_scene(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from splat.camera import look_at
 from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
 from trainer.dataset import load_scene
-from trainer.initialise import Seeds, from_seeds, guess_depths, seed_points
+from trainer.initialise import Seeds, _Nearest, from_seeds, guess_depths, seed_points
 from trainer.photo_store import PhotoStore
 
 
@@ -70,3 +73,16 @@ def test_gaussians_are_as_wide_as_their_neighbours_are_far() -> None:
     assert gaussians.shN.shape == (36, 8, 3)
     coincident = from_seeds(Seeds(np.zeros((4, 3)), colours[:4]), 0)
     assert np.isfinite(coincident.scales).all()
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(0, 99))
+def test_distances_in_growing_trees_are_those_in_one(sizes: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.random((30, 3))
+    trees = _Nearest(points)
+    for size in sizes:
+        more, asked = rng.random((size, 3)), rng.random((5, 3))
+        trees.add(more)
+        points = np.concatenate([points, more])
+        np.testing.assert_array_equal(trees.distances(asked), cKDTree(points).query(asked)[0])
+    assert len(trees._trees) <= 2 + np.log2(len(points))

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contract.blocks import hold_out
+from contract.blocks import BlockPhoto, hold_out
 from contract.warning_codes import WarningCode
+from splat.camera import Camera
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
+from trainer import dataset
 from trainer.colmap import read_model
-from trainer.dataset import Frame, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, Listed, find_scene, load_scene, training_frame, views_per_point
 from trainer.photo_store import PhotoStore
 
 
@@ -83,6 +85,52 @@ def test_views_per_point_counts_the_pictures_it_falls_into(tmp_path: Path) -> No
     assert views_per_point(cameras, middle) == 4
     assert views_per_point(cameras, behind) == 0
     assert views_per_point(cameras, np.concatenate([middle, behind])) == 2
+
+
+def test_of_many_points_some_tell_the_scale_and_how_often_a_place_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 5,000 cameras, each looking at all of four million points takes hours."""
+    made = make_scene(tmp_path, photos=4)
+    cameras = list(made.cameras.values())
+    positions = np.random.default_rng(0).normal(0, 0.4, (3000, 3))
+    exact = views_per_point(cameras, positions), training_frame(cameras, positions).scale
+    monkeypatch.setattr(dataset, "_MAX_LOOKED_AT", 300)
+    seen, project = list[int](), Camera.project
+
+    def counted(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(len(points))
+        return project(camera, points)
+
+    monkeypatch.setattr(Camera, "project", counted)
+    found = views_per_point(cameras, positions), training_frame(cameras, positions).scale
+    assert set(seen) == {300}
+    assert found == pytest.approx(exact, rel=0.1)
+
+
+def test_each_photos_points_are_those_of_its_tracks(tmp_path: Path) -> None:
+    made = make_scene(tmp_path)
+    scene = load_scene(tmp_path, 96)
+    model = read_model(tmp_path / "sparse" / "0")
+    for image in model.images:
+        rows = [
+            point
+            for point, of in zip(model.points.track_points, model.points.track_images, strict=True)
+            if of == image.identifier
+        ]
+        expected = {tuple(model.points.positions[row]) for row in rows}
+        found = {tuple(scene.positions[row]) for row in scene.observed[image.name]}
+        assert found == expected & {tuple(row) for row in scene.positions}
+    assert len(scene.observed) == len(made.cameras)
+
+
+def test_masks_of_another_blocks_photos_are_not_reported(scene: Path) -> None:
+    (scene / "masks").mkdir()
+    Image.new("L", (WIDTH, HEIGHT), 255).save(scene / "masks" / "000009.png.png")
+    names = [f"00000{number}.png" for number in range(1, 6)]
+    part = {name: BlockPhoto(name, "train", (0, 0, WIDTH, HEIGHT), 9) for name in names}
+    loaded = load_scene(scene, 96, listed=Listed(scene / "sparse" / "0", part, np.zeros(3)))
+    assert loaded.warnings == []
 
 
 def test_a_frame_of_no_scale_changes_nothing() -> None:

@@ -172,6 +172,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(done: Path, scene: Path, tm
     assert not (folders.model / "scene.ply").exists()
     assert run(tmp_path, scene) == 0
     assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
+    curves = [json.loads((model / "result.json").read_text())["metrics"]["curve"] for model in (folders.model, done)]
+    steps = [[point["step"] for point in curve] for curve in curves]
+    assert 40 in steps[1], "the step at which it stopped"
+    assert steps[0] == steps[1]
 
 
 def test_a_run_stopped_while_finishing_keeps_the_scores_of_before(done: Path, scene: Path, tmp_path: Path) -> None:

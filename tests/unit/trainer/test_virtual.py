@@ -102,6 +102,14 @@ def test_no_ground_is_shown_where_the_side_of_the_box_hides_it(flight: Flight) -
     assert (covered.shown <= plain.shown).all()
 
 
+def test_the_cover_of_a_long_corridor_is_coarser_and_not_larger() -> None:
+    ends = np.array([[0.0, 0.0, 0.0], [700.0, 700.0, 0.5]])
+    cover = Cover.of(ends, UP, SETTINGS.cell)
+    assert cover.tops.size < 31_000_000
+    assert sorted(cover.tops[np.isfinite(cover.tops)]) == [0.0, 0.5]
+    assert cover.summit == 0.5
+
+
 def test_what_no_photo_shows_is_left_out(flight: Flight) -> None:
     """A wall that faces away from all photos but the outermost, and the ground beyond the flight."""
     camera = look_at((2.4, 0, 1), (1.6, 0, 0), width=WIDTH, height=HEIGHT)

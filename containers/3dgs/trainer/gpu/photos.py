@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from splat.camera import Camera
 from trainer.backdrop import Backdrop
 from trainer.dataset import Photo
-from trainer.photo_store import PhotoStore
+from trainer.photo_store import VOUCHED, PhotoStore
 
 SHARE_OF_MEMORY = 0.35  # of the device's, for photos
 _SHOWN_FROM = 0.5  # a pixel of a smaller picture counts where the mask shows half of it
@@ -66,7 +66,8 @@ class Pictures:
             self._start(photo, camera)
             arrived = self._coming.pop((photo.name, camera.width, camera.height)).result()
             planes = arrived.to(self._device, non_blocking=True).float()
-        shown = planes[3] >= 255 * _SHOWN_FROM if len(planes) == 4 else None
+        least = 255 * _SHOWN_FROM if photo.virtual is None else VOUCHED
+        shown = planes[3] >= least if len(planes) == 4 else None
         return planes[:3] / self._white[photo.name], shown
 
     def close(self) -> None:

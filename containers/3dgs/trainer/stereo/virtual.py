@@ -7,8 +7,10 @@ too, and training is shown them from there. Pixels that no photo vouches for are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +70,7 @@ class VirtualSettings:
 
 
 SETTINGS = VirtualSettings()
+_MAX_CELLS = 30_000_000  # of the ground: 120 MB
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,17 @@ class Cover:
     corner: Float64
     cell: float
 
+    @cached_property
+    def summit(self) -> np.float32:
+        return np.float32(self.tops.max())
+
     @classmethod
     def of(cls, positions: Float64, up: Float64, cell: float) -> Cover:
-        """Of points (P, 3), at least one."""
+        """Of points (P, 3), at least one; in larger cells where they would be too many, as over a long corridor."""
         axes = np.array([*level_axes(up), up])
         local = positions @ axes.T
         corner = local[:, :2].min(axis=0)
+        cell = max(cell, math.sqrt(float(np.ptp(local[:, :2], axis=0).prod()) / _MAX_CELLS))
         column, row = ((local[:, :2] - corner) / cell).astype(np.int64).T
         tops = np.full((row.max() + 1, column.max() + 1), -np.inf, np.float32)
         np.maximum.at(tops, (row, column), local[:, 2].astype(np.float32))
@@ -102,6 +110,7 @@ class Cover:
             rays.astype(np.float32),
             (self.axes @ camera.position).astype(np.float32),
             self.tops,
+            self.summit,
             self.corner.astype(np.float32),
             np.float32(self.cell),
             np.float32(margin),

@@ -84,20 +84,18 @@ def close_gaps(buffer: Float32, jump: Scalar, closed: Float32) -> None:
 
 @parallel_kernel
 def uncover(
-    inverse: Float32, rays: Float32, eye: Float32, tops: Float32, corner: Float32, cell: Scalar, margin: Scalar
-) -> None:
+    inverse: Float32, rays: Float32, eye: Float32, tops: Float32, summit: Scalar, corner: Float32, cell: Scalar,
+    margin: Scalar,
+) -> None:  # fmt: skip
     """Sets `inverse` (H, W) to 0, unknown, where a view's ray passes beneath a surface that is known from above: the
     side of that crown or roof, which is not known itself, may hide the place.
 
     Lengths are in axes whose third is the vertical. `rays` (3, 3): from a pixel (x, y, 1) to its ray of unit depth;
     `eye` (3,): where rays begin. `tops` (M, N): the greatest height in each cell of the ground, -inf where nothing is
-    known; `cell`: its side; `corner` (2,): where the first one begins. A ray may pass up to `margin` beneath a top.
+    known; `summit`: the greatest of all; `cell`: the cells' side; `corner` (2,): where the first one begins. A ray may
+    pass up to `margin` beneath a top.
     """
     rows, columns = tops.shape
-    summit = -np.float32(np.inf)
-    for i in range(rows):
-        for j in range(columns):
-            summit = max(summit, tops[i, j])
     for row in prange(inverse.shape[0]):
         for column in range(inverse.shape[1]):
             rho = inverse[row, column]
