@@ -36,7 +36,7 @@ find_python() { # the first Python for which every pinned package has been built
   done
   say "Python 3.11, 3.12 or 3.13 is needed. Debian and Ubuntu: apt-get install python3 python3-venv."
   say "Anywhere else: curl -LsSf https://astral.sh/uv/install.sh | sh; uv python install 3.13;"
-  say "then PYTHON=\$(uv python find 3.13) make setup. Or open the folder in its devcontainer (.devcontainer/)."
+  say "then PYTHON=\$(uv python find 3.13) make demo. Or open the folder in its devcontainer (.devcontainer/)."
   exit 1
 }
 
@@ -75,8 +75,8 @@ run() { # [sample]
   local started=$SECONDS rendering=
   say "setting up, once: about 2 GB of disk and 700 MB of downloads; two to five minutes where packages come fast"
   if ! pip_has_cpu_torch; then
-    say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
-    say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make setup"
+    say "pip takes PyTorch's CUDA build, almost 4 GB more of disk. A machine without an NVIDIA GPU does not need it:"
+    say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make demo"
   fi
   # pip keeps one core busy. Beside it the other one compiles kernels, once it has what they need, and renders the
   # sample's photos, which can wait: if that fails, the demo makes them, and says why.

@@ -16,6 +16,7 @@ from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.stages import STAGES, Stage
 from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
 from local import demo
+from local.folders import SHOWN
 from spaceport.cli import parser
 from tests.support.sam_template import Template
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/tutorial.md", "events/README.md")
 # output of a run, or an example of a file's contents, which nobody types
-PRINTED = re.compile(r"(viewer|splat|products|report|orbit|mail) +out/|[A-Z_]+: |What to do: |\{ ")
+PRINTED = re.compile(r"\w+ +/home/you/|[A-Z_]+: |What to do: |\{ ")
 # each command → the file that runs it, or runs it with other files, and the call there
 WHERE = {
     "make demo": ("tests/e2e/test_sample.py", r"customer\.send\(sample"),
@@ -36,24 +37,24 @@ WHERE = {
     "make docs": (".ci/run", r"make .*\bdocs\b"),
     "make test": (".ci/run", r"^make test$"),
     "make unit": ("Makefile", r"pytest -n 2 --dist loadfile tests/unit -m"),  # a subset of `make test`
-    "python -m spaceport photos.zip": ("tests/unit/spaceport/test_run.py", r"go\("),
-    "python -m spaceport photos/ --quality preview --out result --open": (
+    ".venv/bin/python -m spaceport photos.zip": ("tests/unit/spaceport/test_run.py", r"go\("),
+    ".venv/bin/python -m spaceport photos/ --quality preview --out result --open": (
         *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
     ),
-    "python -m spaceport path/to/photos --quality preview --open": (
+    ".venv/bin/python -m spaceport path/to/photos --quality preview --open": (
         *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
     ),
-    "python -m spaceport photos.zip --only sfm": ("tests/unit/spaceport/test_run.py", r"Stage\.SFM"),
-    'python -m spaceport photos.zip --project "Bridge 7" --customer "City of Ulm" --site "Mill Lane 4"': (
+    ".venv/bin/python -m spaceport photos.zip --only sfm": ("tests/unit/spaceport/test_run.py", r"Stage\.SFM"),
+    '.venv/bin/python -m spaceport photos.zip --project "Bridge 7" --customer "City of Ulm" --site "Mill Lane 4"': (
         *("tests/unit/spaceport/test_cli.py", r"\"--customer\", \"City of Ulm\", \"--site\", \"Mill Lane 4\""),
     ),
-    'python -m spaceport photos.zip --company "Survey Ltd" --logo logo.png': (
+    '.venv/bin/python -m spaceport photos.zip --company "Survey Ltd" --logo logo.png': (
         *("tests/unit/spaceport/test_cli.py", r"\"--company\", \"Survey Ltd\", \"--logo\""),
     ),
-    "python -m spaceport photos.zip --blocks 4": ("tests/unit/spaceport/test_divided_flights.py", r"blocks"),
-    "python -m spaceport doctor": ("tests/integration/test_installed.py", r"spaceport\(.*\"doctor\"\)"),
-    "python -m spaceport cloud up": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"up\"\]"),
-    "python -m spaceport cloud down": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"down\"\]"),
+    ".venv/bin/python -m spaceport photos.zip --blocks 4": ("tests/unit/spaceport/test_divided_flights.py", r"blocks"),
+    ".venv/bin/python -m spaceport doctor": ("tests/integration/test_installed.py", r"spaceport\(.*\"doctor\"\)"),
+    ".venv/bin/python -m spaceport cloud up": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"up\"\]"),
+    ".venv/bin/python -m spaceport cloud down": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"down\"\]"),
     "aws s3 cp photos.zip s3://$UPLOADS_BUCKET/ --metadata email=you@example.com,quality=high": (
         *("tests/integration/test_client.py", r"aws s3 cp photos\.zip"),
     ),
@@ -72,7 +73,8 @@ WHERE = {
     ),
     "STAGE=dev scripts/deployment/deploy.sh all": ("tests/unit/deployment/test_deploy_script.py", r"deploy\.sh"),
     "scripts/deployment/web.sh spaceport-dev": ("tests/unit/deployment/test_deploy_script.py", r"web\.sh"),
-    "sam build && sam deploy --config-env dev": ("tests/integration/test_sam.py", r'sam\(\s*\*\("deploy"'),
+    "sam build && sam deploy --config-env dev --parameter-overrides Stage=dev SenderEmail=you@example.com "
+    "AlarmEmail=you@example.com": ("tests/integration/test_sam.py", r'sam\(\s*\*\("deploy"'),
     "sam deploy --config-env dev --parameter-overrides Stage=dev ImageTag=<that tag>": (
         *("tests/integration/test_sam.py", r"--parameter-overrides"),
     ),
@@ -115,7 +117,7 @@ def test_no_other_page_shows_commands() -> None:
                 assert shown(page.read_text(encoding="utf-8")) == [], name
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python -m spaceport")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if " -m spaceport " in command])
 def test_the_command_line_takes_what_the_guides_type(command: str) -> None:
     arguments = shlex.split(command)[3:]
     if arguments[0] not in ("doctor", "cloud"):
@@ -137,6 +139,34 @@ def test_the_tutorials_failure_is_what_the_catalogue_says() -> None:
     tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     failure = FAILURES[ErrorCode.NO_OVERLAP]
     assert f"    NO_OVERLAP: {failure.sentence}\n    What to do: {failure.hint}\n" in tutorial
+
+
+def test_the_demos_list_is_what_it_prints() -> None:
+    listed = re.findall(r"^    (\w+) +/home/you/spaceport/out/sample/(\S+) ", README, re.M)
+    assert listed == [*((label, name) for name, label in SHOWN.items()), ("mail", "mail.html")]
+
+
+def test_the_first_deploy_sends_from_the_address_that_preflight_checked() -> None:
+    checked = re.findall(r"^    .*\bSENDER=(\S+) scripts/deployment/preflight\.sh", README, re.M)
+    deploys = re.findall(r"^    .*\bsam deploy (.*)$", README, re.M)
+    assert re.findall(r"SenderEmail=(\S+)", deploys[0]) == checked != []
+    assert "AlarmEmail=" in deploys[0]
+
+
+def interpreters(folder: Path) -> set[str]:
+    """What set-up makes, as a command names it: `.venv/bin/python`, …"""
+    script = (folder / "scripts" / "setup.sh").read_text(encoding="utf-8")
+    return {f"{made}/bin/python" for made in re.findall(r"\benvironment (\.venv[\w-]*) ", script)}
+
+
+def test_a_command_names_an_interpreter_that_set_up_makes() -> None:
+    """Set-up installs nothing outside its environments, so a bare `python -m` finds no package. Only the containers'
+    entry points have no path: an image has one Python."""
+    ours = r"([^\s`(]*\bpython3?) (?:-m (?:spaceport|scripts|products\.volume|benchmarks|tests)\b|scripts/)"
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "events/*.md"):
+        for page in ROOT.glob(pattern):
+            if page.name not in ("CHANGELOG.md", "tree.md"):
+                assert set(re.findall(ours, page.read_text(encoding="utf-8"))) <= interpreters(ROOT), page
 
 
 def test_make_has_every_target_that_the_guides_name() -> None:
@@ -179,3 +209,11 @@ def test_the_badges_are_true() -> None:
     badges = dict(re.findall(r"^!\[([^\]:]+?)(?:: ?([^\]]*))?\]\(https://img\.shields\.io", README, re.M))
     assert project["requires-python"] == ">=3.11,<3.14"
     assert badges == {"Python 3.11 to 3.13": "", "Licence": project["license"]}
+
+
+def test_the_operators_guide_lists_the_limits_with_the_templates_defaults() -> None:
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", guide, re.M))
+    parameters = Template.load().parameters
+    assert {"JobBudgetDollars", "DailySpendDollars", "LinkHours"} <= listed.keys()
+    assert listed == {name: str(parameters[name]["Default"]) for name in listed}

@@ -71,6 +71,18 @@ def test_production_is_deployed_with_what_it_must_have() -> None:
         assert "AuditTrail=true" in line
 
 
+def test_the_first_deploy_sends_from_the_address_that_preflight_checked() -> None:
+    """SES refuses mail from any other address, and a first deploy without SenderEmail gets the template's default."""
+    preflights = [line for line in CODE.splitlines() if line.endswith("scripts/deployment/preflight.sh")]
+    assert len(preflights) >= 2
+    assert all(line.startswith("STAGE=$STAGE SENDER=$SENDER ") for line in preflights)
+    section = RUNBOOK.partition("## Deploy\n")[2].partition("\n## ")[0]
+    first, *_ = deploys = re.findall(r"^    .*\bsam deploy (.*)$", section, re.M)
+    assert '"SenderEmail=$SENDER"' in first
+    assert '"AlarmEmail=$OPERATOR"' in first
+    assert all('"SenderEmail=$SENDER"' in deploy for deploy in deploys if "--config-env prod" in deploy)
+
+
 @pytest.mark.parametrize("command", commands(), ids=str)
 def test_a_command_is_known_to_aws(command: Command) -> None:
     operation = command.operation
