@@ -14,7 +14,8 @@ const OFFERED = [
     ['products/surface.tif', 'Surface model (GeoTIFF)'],
     ['products/contours.geojson', 'Contour lines (GeoJSON)'],
     ['products/points.laz', 'Point cloud (LAZ)'],
-    ['products/quality.pdf', 'Survey quality report (PDF)']
+    ['products/quality.pdf', 'Survey quality report (PDF)'],
+    ['sfm/photos.json', 'Names of the photos (JSON)', { target: '_blank', rel: 'noopener' }]
 ];
 
 // Shows the grade (good, usable or poor), the reason, and one next step.

@@ -14,7 +14,9 @@ from contract.archive import LIMITS
 from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.stages import STAGES, Stage
+from deliver.deliver import DELIVERED
 from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
+from domain.links import SAVED_VIEWER
 from local import demo
 from local.folders import SHOWN
 from spaceport.cli import parser
@@ -217,3 +219,12 @@ def test_the_operators_guide_lists_the_limits_with_the_templates_defaults() -> N
     parameters = Template.load().parameters
     assert {"JobBudgetDollars", "DailySpendDollars", "LinkHours"} <= listed.keys()
     assert listed == {name: str(parameters[name]["Default"]) for name in listed}
+
+
+def test_the_user_guide_lists_what_the_page_offers() -> None:
+    page = (ROOT / "web" / "src" / "result.js").read_text(encoding="utf-8")
+    offered = re.findall(r"^    \['([\w./]+)', '", page.partition("OFFERED = [")[2].partition("];")[0], re.M)
+    listed = (ROOT / "docs" / "user-guide.md").read_text(encoding="utf-8").partition("## The result\n")[2]
+    files = [file for file in offered if file != SAVED_VIEWER]
+    assert set(files) <= DELIVERED.keys() | {"report.html"}
+    assert [file for file in files if f"`{file}`" not in listed.partition("\n\n**")[0]] == []
