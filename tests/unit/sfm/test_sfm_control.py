@@ -56,6 +56,16 @@ def test_heights_in_feet_become_metres(header: str, metres: float, heights: Heig
     assert heights_of_control_points(system) == heights
 
 
+def test_the_guides_example_is_a_list_of_three_control_points_and_a_check_point() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "uploads.md").read_text(encoding="utf-8")
+    text = page.partition("## Control points\n")[2].split("```\n")[1]
+    names = {f"dji_{number:04}.jpg": f"{number:06}.jpg" for number in range(12, 27)}
+    points, system = parse_gcp_list(text, names)
+    assert system.to_epsg() == 32632
+    assert [len(point.marks) for point in points] == [2, 2, 2, 2]
+    assert are_checks([point.name for point in points]).tolist() == [False, False, False, True]
+
+
 def test_of_two_marks_in_one_photo_the_last_counts() -> None:
     lines = [
         f"500000 5316300 520 {column} 200 {photo}.jpg A" for column, photo in ((1, "dji_1"), (2, "dji_2"), (3, "dji_1"))
