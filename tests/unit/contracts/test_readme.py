@@ -9,10 +9,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic.alias_generators import to_camel
 
 from contract.archive import LIMITS
 from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
+from contract.options import MAX_NAME, TEXTS, WHOLE_NUMBERS
 from contract.stages import STAGES, Stage
 from deliver.deliver import DELIVERED
 from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
@@ -228,3 +230,13 @@ def test_the_user_guide_lists_what_the_page_offers() -> None:
     files = [file for file in offered if file != SAVED_VIEWER]
     assert set(files) <= DELIVERED.keys() | {"report.html"}
     assert [file for file in files if f"`{file}`" not in listed.partition("\n\n**")[0]] == []
+
+
+def test_the_api_guide_has_every_option_with_its_range() -> None:
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", guide, re.M))
+    for name, number in WHOLE_NUMBERS.items():
+        row = rows[to_camel(name)]
+        assert [int(end.replace(",", "")) for end in re.findall(r"[\d,]*\d", row)][:2] == [number.low, number.high]
+    assert f"at most {MAX_NAME} characters" in guide
+    assert all(f"`{name}`" in guide for name in TEXTS)
