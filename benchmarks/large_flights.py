@@ -14,7 +14,8 @@ from math import ceil
 from contract.blocks import blocks_for
 from domain.cost import Prices
 
-CPU_MACHINE, GPU_MACHINE = "ml.c6i.4xlarge", "ml.g5.xlarge"  # what the template begins with, at quality standard
+# the template begins with ml.c6i.4xlarge and ml.g4dn.xlarge; the assumed training times are of an A10G, which g5 has
+CPU_MACHINE, GPU_MACHINE = "ml.c6i.4xlarge", "ml.g5.xlarge"
 PHOTOS = (500, 2_000, 5_000)
 
 START_SECONDS = 150  # billed: loading the input, starting the container
