@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from splat.gaussians import Float32, Float64
 from splat.kernels import kernel, parallel_kernel
-from splat.projection import ALPHA_THRESHOLD, BLUR, CLAMP, NEAR
+from splat.projection import ALPHA_THRESHOLD, BLUR, CLAMP, CX, CY, FX, FY, NEAR, TRANSLATION
 
 Bool = NDArray[np.bool_]
 
@@ -31,7 +31,7 @@ def frustum(view: Float64, width: int, height: int) -> Float64:
     -(a·σ + b·z) < f·x < a·σ + c·z. This bounds the projection with its clamped Jacobian, not the true outline.
     """
     limits = []
-    for focal, centre, size in ((view[12], view[14], width), (view[13], view[15], height)):
+    for focal, centre, size in ((view[FX], view[CX], width), (view[FY], view[CY], height)):
         low, high = -centre / focal, (size - centre) / focal
         slope = max(abs(low), abs(high)) + CLAMP * size / focal
         blur = REACH * _BLUR
@@ -58,7 +58,8 @@ def _in_view(means: Float32, scales: Float32, view: Float64, limits: Float64, in
 def _in_view_block(means: Float32, scales: Float32, view: Float64, limits: Float64, inside: Bool) -> None:
     """`_in_view` for one block, its coordinates flattened; unsigned indices let the compiler vectorise the loop."""
     r0, r1, r2, r3, r4, r5, r6, r7, r8 = view[0], view[1], view[2], view[3], view[4], view[5], view[6], view[7], view[8]
-    t0, t1, t2, fx, fy = view[9], view[10], view[11], view[12], view[13]
+    t0, t1, t2 = view[TRANSLATION], view[TRANSLATION + 1], view[TRANSLATION + 2]
+    fx, fy = view[FX], view[FY]
     ax, bx, cx, ay, by, cy = limits[0], limits[1], limits[2], limits[3], limits[4], limits[5]
     for i in range(np.uint64(inside.shape[0])):
         j = np.uint64(3) * i

@@ -64,6 +64,10 @@ class GaussianGradients:
     shN: Float32  # noqa: N815
 
 
+# Slots of a `packed` camera; its rotation fills the first nine, row by row.
+TRANSLATION, FX, FY, CX, CY, EYE = 9, 12, 13, 14, 15, 16
+
+
 def packed(camera: Camera) -> Float64:
     """A camera as an array (19,): rotation row by row, translation, fx, fy, cx, cy, position."""
     return packed_matrices(camera.world_to_camera, camera.intrinsics)
@@ -145,17 +149,17 @@ def project_backward(
 
 
 # Slots of the scratch array that `_local` fills for one Gaussian.
-_POINT = 0  # 3: camera space
-_DIRECTION = 3  # 2: x/z, y/z clamped
-_FREE = 5  # 2: 1 where the clamp did not act
-_UNIT = 7  # 4: unit quaternion
-_INVERSE_LENGTH = 11
-_ROTATION = 12  # 9
+_TX, _TY, _TZ = 0, 1, 2  # centre in camera space
+_DX, _DY = 3, 4  # x/z, y/z clamped
+_FREE_X, _FREE_Y = 5, 6  # 1 where the clamp did not act
+_QW, _QX, _QY, _QZ = 7, 8, 9, 10  # unit quaternion
+_INVERSE_LENGTH = 11  # of the raw quaternion
+_R = 12  # 9: rotation, row by row
 _DEVIATION = 21  # 3: standard deviations
 _J0 = 24  # 3: first row of Jacobian @ world-to-camera rotation
-_J1 = 27  # 3
+_J1 = 27  # 3: second row
 _M0 = 30  # 3: _J0 @ rotation @ diag(deviation), so that covariance = M Mᵀ + blur
-_M1 = 33  # 3
+_M1 = 33  # 3: the same of _J1
 _SCRATCH = 36
 
 
@@ -163,32 +167,35 @@ _SCRATCH = 36
 def _local(mean: Float32, quat: Float32, scale: Float32, view: Float64, width: int, height: int, s: Float64) -> bool:
     """Fill the scratch array `s` for one Gaussian; False if it is nearer than the near plane."""
     for k in range(3):
-        s[k] = view[3 * k] * mean[0] + view[3 * k + 1] * mean[1] + view[3 * k + 2] * mean[2] + view[9 + k]
-    if not s[2] >= NEAR:
+        s[_TX + k] = (
+            view[3 * k] * mean[0] + view[3 * k + 1] * mean[1] + view[3 * k + 2] * mean[2] + view[TRANSLATION + k]
+        )
+    if not s[_TZ] >= NEAR:
         return False
-    fx, fy, cx, cy = view[12], view[13], view[14], view[15]
-    inverse = ONE / s[2]
+    fx, fy, cx, cy = view[FX], view[FY], view[CX], view[CY]
+    inverse = ONE / s[_TZ]
     margin_x, margin_y = CLAMP * width / fx, CLAMP * height / fy
-    x, y = s[0] * inverse, s[1] * inverse
-    s[3] = min(max(x, -cx / fx - margin_x), (width - cx) / fx + margin_x)
-    s[4] = min(max(y, -cy / fy - margin_y), (height - cy) / fy + margin_y)
-    s[5] = ONE if s[3] == x else ZERO
-    s[6] = ONE if s[4] == y else ZERO
+    x, y = s[_TX] * inverse, s[_TY] * inverse
+    s[_DX] = min(max(x, -cx / fx - margin_x), (width - cx) / fx + margin_x)
+    s[_DY] = min(max(y, -cy / fy - margin_y), (height - cy) / fy + margin_y)
+    s[_FREE_X] = ONE if s[_DX] == x else ZERO
+    s[_FREE_Y] = ONE if s[_DY] == y else ZERO
 
     w, a, b, c = np.float64(quat[0]), np.float64(quat[1]), np.float64(quat[2]), np.float64(quat[3])
-    s[11] = ONE / np.sqrt(max(w * w + a * a + b * b + c * c, 1e-30))
-    w, a, b, c = w * s[11], a * s[11], b * s[11], c * s[11]
-    s[7], s[8], s[9], s[10] = w, a, b, c
-    s[12], s[13], s[14] = ONE - TWO * (b * b + c * c), TWO * (a * b - w * c), TWO * (a * c + w * b)
-    s[15], s[16], s[17] = TWO * (a * b + w * c), ONE - TWO * (a * a + c * c), TWO * (b * c - w * a)
-    s[18], s[19], s[20] = TWO * (a * c - w * b), TWO * (b * c + w * a), ONE - TWO * (a * a + b * b)
+    s[_INVERSE_LENGTH] = ONE / np.sqrt(max(w * w + a * a + b * b + c * c, 1e-30))
+    shortening = s[_INVERSE_LENGTH]
+    w, a, b, c = w * shortening, a * shortening, b * shortening, c * shortening
+    s[_QW], s[_QX], s[_QY], s[_QZ] = w, a, b, c
+    s[_R], s[_R + 1], s[_R + 2] = ONE - TWO * (b * b + c * c), TWO * (a * b - w * c), TWO * (a * c + w * b)
+    s[_R + 3], s[_R + 4], s[_R + 5] = TWO * (a * b + w * c), ONE - TWO * (a * a + c * c), TWO * (b * c - w * a)
+    s[_R + 6], s[_R + 7], s[_R + 8] = TWO * (a * c - w * b), TWO * (b * c + w * a), ONE - TWO * (a * a + b * b)
     for k in range(3):
-        s[21 + k] = np.exp(np.float64(scale[k]))
-        s[24 + k] = fx * inverse * (view[k] - s[3] * view[6 + k])
-        s[27 + k] = fy * inverse * (view[3 + k] - s[4] * view[6 + k])
+        s[_DEVIATION + k] = np.exp(np.float64(scale[k]))
+        s[_J0 + k] = fx * inverse * (view[k] - s[_DX] * view[6 + k])
+        s[_J1 + k] = fy * inverse * (view[3 + k] - s[_DY] * view[6 + k])
     for k in range(3):
-        s[30 + k] = (s[24] * s[12 + k] + s[25] * s[15 + k] + s[26] * s[18 + k]) * s[21 + k]
-        s[33 + k] = (s[27] * s[12 + k] + s[28] * s[15 + k] + s[29] * s[18 + k]) * s[21 + k]
+        s[_M0 + k] = (s[_J0] * s[_R + k] + s[_J0 + 1] * s[_R + 3 + k] + s[_J0 + 2] * s[_R + 6 + k]) * s[_DEVIATION + k]
+        s[_M1 + k] = (s[_J1] * s[_R + k] + s[_J1 + 1] * s[_R + 3 + k] + s[_J1 + 2] * s[_R + 6 + k]) * s[_DEVIATION + k]
     return True
 
 
@@ -198,10 +205,12 @@ def _covariance(s: Float64) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
 
     The determinants are computed without the cancellation in xx·yy - xy².
     """
-    xx = s[30] * s[30] + s[31] * s[31] + s[32] * s[32]
-    xy = s[30] * s[33] + s[31] * s[34] + s[32] * s[35]
-    yy = s[33] * s[33] + s[34] * s[34] + s[35] * s[35]
-    c0, c1, c2 = s[31] * s[35] - s[32] * s[34], s[32] * s[33] - s[30] * s[35], s[30] * s[34] - s[31] * s[33]
+    a0, a1, a2 = s[_M0], s[_M0 + 1], s[_M0 + 2]
+    b0, b1, b2 = s[_M1], s[_M1 + 1], s[_M1 + 2]
+    xx = a0 * a0 + a1 * a1 + a2 * a2
+    xy = a0 * b0 + a1 * b1 + a2 * b2
+    yy = b0 * b0 + b1 * b1 + b2 * b2
+    c0, c1, c2 = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
     sharp = c0 * c0 + c1 * c1 + c2 * c2
     return xx + BLUR, xy, yy + BLUR, sharp + BLUR * (xx + yy) + BLUR * BLUR, sharp
 
@@ -262,11 +271,11 @@ def _project(
                     continue
                 opacities[i] = opacity
             limit = np.log(opacity / ALPHA_THRESHOLD)
-            x, y = view[12] * s[0] / s[2] + view[14], view[13] * s[1] / s[2] + view[15]
+            x, y = view[FX] * s[_TX] / s[_TZ] + view[CX], view[FY] * s[_TY] / s[_TZ] + view[CY]
             if not write_footprint(x, y, xx, xy, yy, determinant, limit, width, height, footprints[i]):
                 continue
-            depths[i] = s[2]
-            dx, dy, dz = means[i, 0] - view[16], means[i, 1] - view[17], means[i, 2] - view[18]
+            depths[i] = s[_TZ]
+            dx, dy, dz = means[i, 0] - view[EYE], means[i, 1] - view[EYE + 1], means[i, 2] - view[EYE + 2]
             inverse = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
             sh_basis(degree, dx * inverse, dy * inverse, dz * inverse, basis)
             write_colour(degree, basis, sh0[i], shN[i], colours[i])
@@ -301,8 +310,8 @@ def _project_backward(
                         d_shN[i, k, c] = ZERO
                 continue
             _local(means[i], quats[i], scales[i], view, width, height, s)
-            fx, fy = view[12], view[13]
-            inverse = ONE / s[2]
+            fx, fy = view[FX], view[FY]
+            inverse = ONE / s[_TZ]
             # the sigmoid's slope, without the cancellation in 1 - opacity
             fading = np.exp(-np.float64(abs(logits[i])))
             d_logits[i] = g_opacities[i] * fading / ((ONE + fading) * (ONE + fading))
@@ -325,43 +334,43 @@ def _project_backward(
             for k in range(3):
                 g_j0[k] = g_j1[k] = ZERO
             for k in range(3):
-                m0 = TWO * g_xx * s[30 + k] + g_xy * s[33 + k]
-                m1 = TWO * g_yy * s[33 + k] + g_xy * s[30 + k]
-                d_scales[i, k] = m0 * s[30 + k] + m1 * s[33 + k]
-                m0 *= s[21 + k]
-                m1 *= s[21 + k]
+                m0 = TWO * g_xx * s[_M0 + k] + g_xy * s[_M1 + k]
+                m1 = TWO * g_yy * s[_M1 + k] + g_xy * s[_M0 + k]
+                d_scales[i, k] = m0 * s[_M0 + k] + m1 * s[_M1 + k]
+                m0 *= s[_DEVIATION + k]
+                m1 *= s[_DEVIATION + k]
                 for row in range(3):
-                    r[3 * row + k] = s[24 + row] * m0 + s[27 + row] * m1
-                    g_j0[row] += s[12 + 3 * row + k] * m0
-                    g_j1[row] += s[12 + 3 * row + k] * m1
+                    r[3 * row + k] = s[_J0 + row] * m0 + s[_J1 + row] * m1
+                    g_j0[row] += s[_R + 3 * row + k] * m0
+                    g_j1[row] += s[_R + 3 * row + k] * m1
 
             # rotation matrix -> unit quaternion -> raw quaternion
-            w, x, y, z = s[7], s[8], s[9], s[10]
+            w, x, y, z = s[_QW], s[_QX], s[_QY], s[_QZ]
             qw = TWO * (x * (r[7] - r[5]) + y * (r[2] - r[6]) + z * (r[3] - r[1]))
             qx = TWO * (y * (r[1] + r[3]) + z * (r[2] + r[6]) + w * (r[7] - r[5]) - TWO * x * (r[4] + r[8]))
             qy = TWO * (x * (r[1] + r[3]) + z * (r[5] + r[7]) + w * (r[2] - r[6]) - TWO * y * (r[0] + r[8]))
             qz = TWO * (x * (r[2] + r[6]) + y * (r[5] + r[7]) + w * (r[3] - r[1]) - TWO * z * (r[0] + r[4]))
             along = qw * w + qx * x + qy * y + qz * z
-            d_quats[i, 0], d_quats[i, 1] = (qw - w * along) * s[11], (qx - x * along) * s[11]
-            d_quats[i, 2], d_quats[i, 3] = (qy - y * along) * s[11], (qz - z * along) * s[11]
+            d_quats[i, 0], d_quats[i, 1] = (qw - w * along) * s[_INVERSE_LENGTH], (qx - x * along) * s[_INVERSE_LENGTH]
+            d_quats[i, 2], d_quats[i, 3] = (qy - y * along) * s[_INVERSE_LENGTH], (qz - z * along) * s[_INVERSE_LENGTH]
 
             # Jacobian and centre -> point in camera space
             g_tx, g_ty, g_inverse = ZERO, ZERO, ZERO
             for k in range(3):
                 g_tx -= fx * inverse * g_j0[k] * view[6 + k]
                 g_ty -= fy * inverse * g_j1[k] * view[6 + k]
-                g_inverse += (g_j0[k] * s[24 + k] + g_j1[k] * s[27 + k]) * s[2]
-            g_tx = g_tx * s[5] + g_centres[i, 0] * fx
-            g_ty = g_ty * s[6] + g_centres[i, 1] * fy
+                g_inverse += (g_j0[k] * s[_J0 + k] + g_j1[k] * s[_J1 + k]) * s[_TZ]
+            g_tx = g_tx * s[_FREE_X] + g_centres[i, 0] * fx
+            g_ty = g_ty * s[_FREE_Y] + g_centres[i, 1] * fy
             px, py = g_tx * inverse, g_ty * inverse
-            pz = -inverse * inverse * (g_inverse + g_tx * s[0] + g_ty * s[1])
+            pz = -inverse * inverse * (g_inverse + g_tx * s[_TX] + g_ty * s[_TY])
 
             # colour -> harmonics and viewing direction
             red = g_colours[i, 0] if colours[i, 0] > ZERO else ZERO
             green = g_colours[i, 1] if colours[i, 1] > ZERO else ZERO
             blue = g_colours[i, 2] if colours[i, 2] > ZERO else ZERO
             d_sh0[i, 0], d_sh0[i, 1], d_sh0[i, 2] = SH_C0 * red, SH_C0 * green, SH_C0 * blue
-            dx, dy, dz = means[i, 0] - view[16], means[i, 1] - view[17], means[i, 2] - view[18]
+            dx, dy, dz = means[i, 0] - view[EYE], means[i, 1] - view[EYE + 1], means[i, 2] - view[EYE + 2]
             shortening = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
             dx, dy, dz = dx * shortening, dy * shortening, dz * shortening
             sh_basis(degree, dx, dy, dz, basis)
