@@ -10,7 +10,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from splat.bounded import Bounded
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, joined, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
 from trainer.dataset import VIRTUAL_SIZE, Scene
@@ -156,9 +156,3 @@ def turning_z_to(normals: Float64) -> Float64:
     quats = np.stack([1 + normals[:, 2], -normals[:, 1], normals[:, 0], np.zeros(len(normals))], axis=1)
     quats[normals[:, 2] < -0.9999] = (0, 1, 0, 0)
     return np.asarray(quats / np.linalg.norm(quats, axis=1, keepdims=True))
-
-
-def joined(parts: list[Gaussians]) -> Gaussians:
-    """All Gaussians of `parts`, of one degree, in their order."""
-    names = ("means", "quats", "scales", "opacities", "sh0", "shN")
-    return Gaussians(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})

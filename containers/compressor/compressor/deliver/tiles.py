@@ -21,7 +21,7 @@ from compressor.deliver.merge import group_order, merged
 from compressor.deliver.spz import FixedPoint, without_outliers
 from contract.files import write_json
 from geo.projected import Place
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, joined
 from splat.glb import EXTENSION, placeholders, primitive, write_container
 
 TILESET = "tileset.json"
@@ -82,7 +82,7 @@ def write_tiles(
         for number, first in enumerate(range(0, len(row), _GROUP)):
             family = row[first : first + _GROUP]
             children = [tile for tile, _ in family]
-            part = _joined([fewer for _, fewer in family])
+            part = joined([fewer for _, fewer in family])
             # a level is drawn while its Gaussians' deviations are below a pixel
             error = _SCREEN_SPACE_ERROR * float(np.median(np.exp(part.scales.max(axis=1))))
             error = max(error, *(child.error for child in children))
@@ -147,11 +147,6 @@ class _Writer:
 
 def _fewer(part: Gaussians) -> Gaussians:
     return merged(part.select(group_order(part, _GROUP)), _GROUP)
-
-
-def _joined(parts: list[Gaussians]) -> Gaussians:
-    fields = [vars(part) for part in parts]
-    return Gaussians(**{name: np.concatenate([field[name] for field in fields]) for name in fields[0]})
 
 
 def _bounds(part: Gaussians) -> tuple[Vector, Vector]:
