@@ -144,11 +144,6 @@ class PipelineStep(StrEnum):
         """The stages of a job that starts here."""
         return tuple(Stage)[self.first.ordinal - 1 :]
 
-    @property
-    def asked_for(self) -> bool:
-        """Whether customers choose it; the others the service chooses by what an upload holds."""
-        return self is not PipelineStep.SCENE
-
     @classmethod
     def for_stage(cls, stage: Stage) -> PipelineStep:
         """The latest place to start from which a job still runs `stage`."""

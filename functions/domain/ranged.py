@@ -43,10 +43,6 @@ class RangedObject(io.RawIOBase):
         self._position = 0
         self._blocks: dict[int, bytes] = {}
 
-    @property
-    def bytes_held(self) -> int:
-        return sum(len(block) for block in self._blocks.values())
-
     def readable(self) -> bool:
         return True
 

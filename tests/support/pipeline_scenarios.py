@@ -14,7 +14,7 @@ from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with
 
 NAMES = {stage: stage.state_key.capitalize() for stage in Stage}
 # the step that begins with a stage, so that a scenario about that stage runs no other stage before it
-STEP_OF = {step.first: step for step in PipelineStep if step.asked_for}
+STEP_OF = {stage: PipelineStep.for_stage(stage) for stage in Stage}
 REASONS = {
     Stage.SFM: ("NO_OVERLAP", "12 of 12 photos match no other photo"),
     Stage.TRAINING: ("TRAINING_DIVERGED", "the loss is not a number after step 120"),
