@@ -30,6 +30,7 @@ from splat.camera import View, read_views
 from splat.depths import depth_map
 from splat.fading import with_shares
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.ply import read_ply
 from splat.surroundings import read_surroundings
 
@@ -132,14 +133,14 @@ def compare(splat: Gaussians, views: Sequence[View], folder: Path, plan: BlockPl
         near = distance < NEAR * plan.margin
         squares.append(square.mean())
         near_squares.append(square[near])
-        psnrs.append(decibels(square.mean()))
+        psnrs.append(psnr(square.mean()))
         tone = 255 * error.mean(axis=2)
         first, second = near & (side > 0), near & (side < 0)
         if min(first.sum(), second.sum()) >= MIN_PIXELS:
             steps.append(float(tone[first].mean() - tone[second].mean()))
     tone_step = math.sqrt(float(np.mean(np.square(steps)))) if steps else math.nan
     near_error = float(np.concatenate(near_squares).mean())
-    return Figures(decibels(float(np.mean(squares))), decibels(near_error), min(psnrs), tone_step, len(splat))
+    return Figures(psnr(float(np.mean(squares))), psnr(near_error), min(psnrs), tone_step, len(splat))
 
 
 def places_of(splat: Gaussians, view: View) -> Floats:
@@ -174,10 +175,6 @@ def seam_of(plan: BlockPlan, positions: Floats) -> tuple[Floats, Floats]:
 def photo(folder: Path, view: View) -> NDArray[np.float32]:
     assert view.image is not None
     return np.asarray(np.asarray(Image.open(folder / view.image).convert("RGB")) / 255, np.float32)
-
-
-def decibels(square: float) -> float:
-    return -10 * math.log10(max(square, 1e-10))
 
 
 def summary(

@@ -16,9 +16,10 @@ from benchmarks.compressor_scenes import read_scene, smallest
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured
-from compressor.encode.quality import psnr, yardstick
+from compressor.encode.quality import yardstick
 from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise
+from splat.loss import psnr
 from splat.ply import property_names, read_ply
 
 

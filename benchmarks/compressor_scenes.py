@@ -18,13 +18,14 @@ from compressor.encode.fitting import Sights
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import prepare
 from compressor.encode.pruning import Pruner
-from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
+from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, yardstick
 from compressor.framing import Framing, frame_scene
 from compressor.sog.container import pack_files, zip_files
 from compressor.source import read_source, visible
 from local.sample_photos import make_sample
 from splat.camera import View
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 
 ROOT = Path(__file__).parents[1]
 GAUSSIANS = 50_000

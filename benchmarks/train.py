@@ -91,7 +91,7 @@ def trained(scene: Scene, steps: int, cap: int) -> dict[str, float | int | None]
     wall, cpu = time.monotonic(), time.process_time()
     trainer.run(lambda _progress: True)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-    psnr, ssim = held_out_match(trainer.splats, scene)
+    psnr, ssim = held_out_match(trainer, scene)
     print(f"{steps:>5} steps {wall:6.1f} s wall {cpu:6.1f} s CPU  {psnr:.2f} dB  SSIM {ssim:.3f}", flush=True)
     named = {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "psnr": psnr, "ssim": ssim}
     return {f"train_{steps}_{name}": value and round(value, 3) for name, value in named.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from benchmarks.scenery import far_field
 from splat.camera import Camera
 from splat.gaussians import Gaussians
-from splat.loss import Buffers, Target, photometric_loss
+from splat.loss import Buffers, Target, photometric_loss, psnr
 from splat.projection import packed, project
 from splat.tiles import tile_lists
 from trainer.dataset import Frame, Scene, views_per_point
 from trainer.dropout import peak_rate
-from trainer.evaluate import render_photo
 from trainer.initialise import Seeds, from_seeds
 from trainer.loss import Photometric
 from trainer.optimise import Splats
@@ -72,15 +70,15 @@ def trainer_for(scene: Scene, budget: Budget, device: torch.device) -> Trainer:
     )
 
 
-def held_out_match(splats: Splats, scene: Scene) -> tuple[float, float]:
-    """Mean PSNR in dB and SSIM of the held-out photos."""
+def held_out_match(trainer: Trainer, scene: Scene) -> tuple[float, float]:
+    """Mean PSNR in dB and SSIM of the held-out photos after training."""
     store, found = PhotoStore(), []
     for photo in scene.split("test"):
-        image = render_photo(splats, scene.frame, photo, _DEGREE)
+        image = trainer.render(photo, (photo.camera.width, photo.camera.height)).numpy()
         compared = photometric_loss(image, store.target(photo, photo.camera), Buffers())
-        found.append((-10 * math.log10(max(compared.mse, 1e-10)), compared.ssim))
-    psnr, ssim = np.mean(found, axis=0)
-    return float(psnr), float(ssim)
+        found.append((psnr(compared.mse), compared.ssim))
+    decibels, ssim = np.mean(found, axis=0)
+    return float(decibels), float(ssim)
 
 
 def spread_over(scene: Scene, count: int) -> Seeds:

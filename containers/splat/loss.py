@@ -18,10 +18,16 @@ from splat.gaussians import Float32
 from splat.kernels import ONE, TWO, ZERO, Scalar, kernel, parallel_kernel
 
 SSIM_WEIGHT = 0.2  # λ, Kerbl et al. 2023
+_MIN_SQUARE = 1e-10  # identical pictures: 100 dB
 _RADIUS = 5
 _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _WINDOW = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / 1.5) ** 2)
 _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(w) for w in (_WINDOW / _WINDOW.sum())[: _RADIUS + 1])
+
+
+def psnr(mean_squared_error: float) -> float:
+    """PSNR in dB of pictures with values 0..1, at most 100."""
+    return -10 * math.log10(max(mean_squared_error, _MIN_SQUARE))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from scipy.ndimage import minimum_filter
 
 from splat.camera import Camera, orbit
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.render import render_with_alpha
 from splat.surroundings import Surroundings, background
 
@@ -77,7 +78,7 @@ def match_off_path(
     kept = [np.sort(errors)[: max(1, round(_KEPT * len(errors)))].mean() for errors, _ in blocks]
     error = max(float(np.mean(kept)), 1e-10)
     contrast = float(np.concatenate([colours for _, colours in blocks]).var(axis=0).mean())
-    return OffPathMatch(-10 * math.log10(error), 10 * math.log10(max(contrast, _MIN_CONTRAST) / error))
+    return OffPathMatch(psnr(error), 10 * math.log10(max(contrast, _MIN_CONTRAST) / error))
 
 
 def _blocks(

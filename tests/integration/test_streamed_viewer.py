@@ -19,10 +19,11 @@ from compressor.deliver.streamed import ENVIRONMENT, LOD_META, Layout, write_str
 from compressor.deliver.viewer import BUNDLE, Journey, settings, upright_rotation
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
-from compressor.encode.quality import BACKGROUND, draw, psnr
+from compressor.encode.quality import BACKGROUND, draw
 from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0
+from splat.loss import psnr
 from splat.stored import Marks
 from tests.support.browser import chromium, look, needs_chromium, served
 from tests.support.splats import TOWERS, even_sensitivity, leaves, village, village_surroundings

@@ -21,10 +21,10 @@ from compressor.deliver.pictures import draw_scenery
 from compressor.deliver.viewer import BUNDLE, Journey, Page, rotate, upright_rotation, write_page
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
-from compressor.encode.quality import psnr
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from splat.camera import Camera, look_at
+from splat.loss import psnr
 from splat.render import render_with_alpha
 from splat.surroundings import background
 from tests.support.browser import axe, chromium, met, needs_chromium, served, until

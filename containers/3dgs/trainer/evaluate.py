@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import prewitt
 
-from splat.loss import Buffers, Target, photometric_loss
-from trainer.dataset import Frame, Photo
+from splat.loss import Buffers, Target, photometric_loss, psnr
 from trainer.loss import seen_only
-from trainer.optimise import Splats
-from trainer.train import draw
 
 _GMSD_C = 170.0  # the paper's, for luminance up to 255
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -42,15 +38,6 @@ class Score:
     seen: float
     psnr_seen: float | None
     psnr_seen_fitted: float | None
-
-
-def render_photo(
-    splats: Splats, frame: Frame, photo: Photo, degree: int, behind: torch.Tensor | None = None
-) -> NDArray[np.float32]:
-    """The view of `photo`, (height, width, 3), 0..1, over what lies `behind`, or black."""
-    with torch.no_grad():
-        image, _ = draw(splats, frame.camera(photo.camera), degree, behind=behind)
-    return image.cpu().numpy().clip(0, 1)
 
 
 def score(
@@ -89,7 +76,7 @@ def score(
 def psnr_over(image: NDArray[Any], photo: NDArray[Any], where: NDArray[np.bool_]) -> float:
     """dB of the mean squared error over the pixels `where` (height, width; at least one), of pictures
     (height, width, 3), 0..1."""
-    return -10 * math.log10(max(float(np.mean((image[where].astype(np.float64) - photo[where]) ** 2)), 1e-10))
+    return psnr(float(np.mean((image[where].astype(np.float64) - photo[where]) ** 2)))
 
 
 def fitted(image: NDArray[np.float32], photo: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splat.loss import psnr
 from splat.sampling import evenly
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
@@ -138,8 +139,8 @@ class TrainingRun:
                     rows.append(self._score(photo, image))
                     gains[photo.name] = self._fitted_gain(photo, image)
                     pairs.append((self._store.picture(photo), as_bytes(image)))
-                elif (psnr := self._psnr(photo, rendered)) is not None:
-                    psnrs.append(psnr)
+                elif (decibels := self._psnr(photo, rendered)) is not None:
+                    psnrs.append(decibels)
             if pairs:
                 self._context.folders.checkpoints.mkdir(parents=True, exist_ok=True)
                 save_side_by_side(self._context.folders.checkpoints / HELD_OUT_PICTURE, pairs)
@@ -223,10 +224,10 @@ class TrainingRun:
     def _add_to_curve(self, progress: Progress) -> None:
         watched = (self._held_out or self._scene.split("train"))[:_CURVE_VIEWS]
         images = [self._render(photo) for photo in watched]
-        psnr = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True)) or 0.0
+        decibels = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True)) or 0.0
         if not self.trainer.splats.finite():
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
-        self.curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(self._seconds(), 2)))
+        self.curve.append(CurvePoint(progress.step, progress.gaussians, round(decibels, 3), round(self._seconds(), 2)))
         snapshots = self._context.folders.checkpoints / "snapshots"
         save_snapshot(snapshots / f"{progress.step}.jpg", as_bytes(images[0].cpu().numpy()))
 
@@ -271,7 +272,7 @@ class TrainingRun:
         errors = ((image.double() * gain).clamp(0, 1) - taken).square()
         if shown is not None:
             errors = errors[torch.from_numpy(shown).to(device)]
-        return -10 * math.log10(max(float(errors.mean()), 1e-10)) if errors.numel() else None
+        return psnr(float(errors.mean())) if errors.numel() else None
 
     def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
         """The factors of the channels that match the render to the photo; 1 if the run has no gains."""

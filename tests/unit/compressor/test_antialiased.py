@@ -17,12 +17,13 @@ from compressor.encode.fitting import fitted
 from compressor.encode.gradients import render_from
 from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
-from compressor.encode.quality import held_out_photos, psnr, yardstick
+from compressor.encode.quality import held_out_photos, yardstick
 from compressor.encode.sensitivity import measure_sensitivity
 from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
 from splat.camera import View
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.ply import write_ply
 from splat.render import render
 from splat.stored import Marks

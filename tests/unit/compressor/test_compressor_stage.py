@@ -25,7 +25,7 @@ from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
-from compressor.encode.quality import psnr, yardstick
+from compressor.encode.quality import yardstick
 from compressor.framing import frame_scene
 from compressor.sog.codes import same_codes
 from compressor.sog.container import read_codes, unpack_files
@@ -33,6 +33,7 @@ from compressor.sog.decoder import dequantise
 from compressor.source import read_source
 from contract.warning_codes import WarningCode
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.ply import write_ply
 from splat.render import render
 from splat.surroundings import background, read_surroundings, write_surroundings

@@ -16,11 +16,12 @@ from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured, prepare
 from compressor.encode.presets import Preset
 from compressor.encode.pruning import Pruned, Pruner, missed
-from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
+from compressor.encode.quality import HeldOut, Yardstick, draw, yardstick
 from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
 from splat.camera import View
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 
 MakeSplat = Callable[..., Gaussians]
 

@@ -19,7 +19,7 @@ from compressor.encode.pace import Pace
 from compressor.encode.prepared import Prepared, prepare
 from compressor.encode.presets import LOSS, OF_QUALITY, Preset, target
 from compressor.encode.pruning import Pruned
-from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
+from compressor.encode.quality import HeldOut, Yardstick, draw, yardstick
 from compressor.encode.search import Found, first_lambda, search
 from compressor.encode.sensitivity import measure_sensitivity
 from compressor.framing import frame_scene
@@ -28,6 +28,7 @@ from compressor.sog.container import pack_files, read_codes
 from compressor.sog.decoder import dequantise
 from contract.options import Quality
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from stage.errors import ErrorCode, StageError
 
 MakeSplat = Callable[..., Gaussians]

@@ -18,13 +18,14 @@ from compressor.deliver.merge import contrast_of, group_order, merge_error, merg
 from compressor.deliver.streamed import ENVIRONMENT, LOD_META, Layout, write_streamed
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
-from compressor.encode.quality import draw, psnr
+from compressor.encode.quality import draw
 from compressor.sog.codes import Float32
 from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise
 from splat.camera import look_at, orbit
 from splat.gaussians import Gaussians, opacity_of
 from splat.harmonics import SH_C0
+from splat.loss import psnr
 from splat.stored import Marks
 from tests.support.splats import even_sensitivity, leaves, village, village_surroundings
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compressor.encode.quality import Yardstick, covered_pixels, draw, psnr, yardstick
+from compressor.encode.quality import Yardstick, covered_pixels, draw, yardstick
 from compressor.encode.viewpoints import exploring_cameras, measuring_cameras
 from compressor.framing import frame_scene
 from splat.camera import View, orbit
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.render import render_with_alpha
 
 MakeSplat = Callable[..., Gaussians]

@@ -15,7 +15,6 @@ from tests.support.gaussians import gaussians_of
 from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
 from trainer.backdrop import Backdrop
 from trainer.dataset import load_scene
-from trainer.evaluate import render_photo
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
@@ -88,5 +87,6 @@ def test_photos_are_trained_on_and_scored_over_it(tmp_path: Path) -> None:
     found = trainer.train_step(trainer.photos, 0)
     target = store.target(photo, photo.camera)
     assert found == pytest.approx(photometric_loss(expected, target, Buffers()).value, abs=0.01)
-    shown = render_photo(transparent(), scene.frame, photo, 0, trainer.behind(photo, photo.camera))
+    trainer.splats = transparent()
+    shown = trainer.render(photo, (photo.camera.width, photo.camera.height)).numpy()
     assert shown == pytest.approx(expected, abs=0.03)

@@ -13,11 +13,12 @@ from contract.warning_codes import WarningCode
 from splat.loss import Target
 from tests.unit.trainer.synthetic import BOUNDLESS, HEIGHT, WIDTH, make_scene
 from trainer.dataset import load_scene
-from trainer.evaluate import render_photo, score
+from trainer.evaluate import score
 from trainer.initialise import from_seeds, seed_points
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
+from trainer.train import draw
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_hidden_places_are_not_compared(scene: Path) -> None:
     store = PhotoStore()
     splats = Splats.of(from_seeds(seed_points(loaded, store, 900, BOUNDLESS), 0), torch.device("cpu"))
     photo = loaded.photos[3]
-    image = render_photo(splats, loaded.frame, photo, 0)
+    image = draw(splats, loaded.frame.camera(photo.camera), 0)[0].detach().numpy().clip(0, 1)
     target, everywhere = store.target(photo, photo.camera), np.ones(image.shape[:2], np.bool_)
     hidden = score(photo.name, image, target, store.mask(photo, photo.camera), everywhere, np.ones(3))
     seen = score(photo.name, image, target, None, everywhere, np.ones(3))

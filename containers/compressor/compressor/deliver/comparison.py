@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from compressor.encode.quality import HeldOut, Image3, psnr
+from compressor.encode.quality import HeldOut, Image3
 from splat.gaussians import Gaussians
-from splat.loss import Buffers, Target, photometric_loss
+from splat.loss import Buffers, Target, photometric_loss, psnr
 
 _GAP = 6  # pixels between photo and render
 _WIDTH = 800  # maximum, of each of the two pictures

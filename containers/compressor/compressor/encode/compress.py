@@ -12,7 +12,7 @@ from compressor.encode.pace import Pace
 from compressor.encode.prepared import Prepared, measured, prepare
 from compressor.encode.presets import Preset, Target, target
 from compressor.encode.pruning import Pruned, Pruner
-from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
+from compressor.encode.quality import HeldOut, Yardstick, yardstick
 from compressor.encode.search import MAX_TRIES, Found, first_try
 from compressor.encode.viewpoints import MAX_EXPLORED
 from compressor.framing import Framing
@@ -22,6 +22,7 @@ from compressor.sog.decoder import dequantise
 from splat.camera import View
 from splat.errors import InvalidSplatError
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.stored import Marks
 from stage.errors import ErrorCode, StageError
 

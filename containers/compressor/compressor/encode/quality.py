@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from compressor.framing import Framing
 from splat.camera import Camera, View
 from splat.files import below
 from splat.gaussians import Gaussians
+from splat.loss import psnr
 from splat.render import render, render_with_alpha
 from splat.sampling import evenly
 from splat.surroundings import Surroundings, background
@@ -24,7 +24,6 @@ from stage.pictures import TooManyPixelsError, open_picture
 BACKGROUND = (0.10, 0.11, 0.13)
 _FEW_VIEWS = 4
 _HELD_OUT_LIMIT = 16
-_PEAK_ERROR = 1e-10  # identical pictures: 100 dB
 _MIN_COVERED = 0.01  # errors are divided by at least this share of a picture, even if the splat covers less
 
 Image3 = NDArray[np.float32]
@@ -83,11 +82,6 @@ def covered_pixels(alpha: NDArray[np.float32]) -> float:
 def draw(gaussians: Gaussians, camera: Camera, *, antialiased: bool = False) -> Image3:
     """A picture (height, width, 3) in 0..1 on the plain dark background on which pictures are compared."""
     return np.clip(render(gaussians, camera, BACKGROUND, antialiased=antialiased), 0, 1)
-
-
-def psnr(mean_squared_error: float) -> float:
-    """Decibels for the colour range 0..1."""
-    return -10 * math.log10(max(mean_squared_error, _PEAK_ERROR))
 
 
 @dataclass(frozen=True)
