@@ -1,11 +1,11 @@
 """The blocks of a large flight on the control plane: what each may cost, and its share of the work. Pure, except for
-reading the plan."""
+reading the plan and the lists of photos."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPlan
+from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
 from domain.results import DamagedResult, read_json
 
 COARSE_STEPS = 0.25  # of a block's
@@ -51,3 +51,14 @@ def read_plan(s3: Any, scene_uri: str) -> BlockPlan:
         return BlockPlan.from_json(read_json(s3, f"{scene_uri}/{BLOCKS_FILE}"))
     except ValueError as error:
         raise DamagedResult(f"{BLOCKS_FILE}: {error}") from error
+
+
+def read_block_photos(s3: Any, scene_uri: str, block: BlockName) -> list[BlockPhoto]:
+    """The photos of a part of the flight, from structure from motion's output. Raises DamagedResult for a malformed
+    list.
+    """
+    path = photos_file(block)
+    try:
+        return [BlockPhoto.from_json(row) for row in read_json(s3, f"{scene_uri}/{path}") or ()]
+    except (TypeError, ValueError) as error:
+        raise DamagedResult(f"{path}: {error}") from error

@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from contract.blocks import COARSE_FILES, BlockName, BlockPhoto, photos_file, read_by, read_for_survey
+from contract.blocks import COARSE_FILES, read_by, read_for_survey
 from contract.stages import Stage
+from domain.blocks import read_block_photos
 from domain.job import Job
 from domain.layout import RESULT, split_uri
-from domain.results import DamagedResult, read_json, read_result
+from domain.results import DamagedResult, read_result
 from domain.sagemaker_requests import coarse_model, is_large, part_of_scene, survey_source
 from domain.stages import StageOutput, StageRun
 
@@ -32,7 +33,8 @@ class InputLists:
         if scene is None or not (run.block is not None or is_large(scene)):
             return
         if run.block is not None:
-            is_read = read_by(run.block, self._photos(scene, run.block))
+            photos = {photo.name for photo in read_block_photos(self._s3, scene.output_uri, run.block)}
+            is_read = read_by(run.block, photos)
             self._put(part_of_scene(scene.output_uri, run.block), scene, filter(is_read, self._files(job, scene)))
         if isinstance(run.block, int) and coarse is not None:
             self._put(coarse_model(coarse.output_uri), coarse, COARSE_FILES)
@@ -47,14 +49,6 @@ class InputLists:
         if result is None:
             raise DamagedResult(f"{scene.stage}: the result is gone")
         return [RESULT, *(file.path for file in result.files)]
-
-    def _photos(self, scene: StageOutput, block: BlockName) -> set[str]:
-        path = photos_file(block)
-        try:
-            rows = read_json(self._s3, f"{scene.output_uri}/{path}") or ()
-            return {BlockPhoto.from_json(row).name for row in rows}
-        except (TypeError, ValueError) as error:
-            raise DamagedResult(f"{path}: {error}") from error
 
     def _put(self, source: dict[str, str], output: StageOutput, names: Iterable[str]) -> None:
         bucket, key = split_uri(source["S3Uri"])

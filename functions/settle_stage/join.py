@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from contract.blocks import COARSE, JOINED_FILES, BlockName, BlockPhoto, BlockPlan, photos_file
+from contract.blocks import COARSE, JOINED_FILES, BlockName, BlockPlan
 from contract.stages import Stage
-from domain.blocks import read_plan
+from domain.blocks import read_block_photos, read_plan
 from domain.copying import head_object, managed_copy
 from domain.layout import RESULT, joined_uri, split_uri
-from domain.results import DamagedResult, StageResult, output_from, read_json, read_result
+from domain.results import DamagedResult, StageResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
 from settle_stage.settle import Settlement
 from settle_stage.weigh import Pixels, WeighRequest, cost_of_all, failure_of, folder_in_join, result_of_all
@@ -79,12 +79,7 @@ class Joiner:
         return _as_joined(block, result)
 
     def _pixels(self, scene: str, block: int) -> Pixels:
-        path = photos_file(block)
-        try:
-            photos = [BlockPhoto.from_json(row) for row in read_json(self._s3, f"{scene}/{path}") or ()]
-        except (TypeError, ValueError) as error:
-            raise DamagedResult(f"{path}: {error}") from error
-        return {photo.name: photo.pixels for photo in photos}
+        return {photo.name: photo.pixels for photo in read_block_photos(self._s3, scene, block)}
 
     def _copy(self, pair: tuple[str, str]) -> None:
         source, target = pair
