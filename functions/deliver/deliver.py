@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ConfigDict
 
 from contract.stages import Stage
-from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
+from deliver.report_html import Pictures, render
 from deliver.verdict import Verdict, verdict_of
 from domain.cost import Prices
 from domain.job import Camel, Job

@@ -344,19 +344,20 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     return [
         _part(
             MATCH, 25, _scaled(_MATCH, q.psnr),
-            f"{q.psnr:.1f} dB on check photos, where three others see the place, at equal exposure (0 points at 14, "
-            "full at 30)",
+            f"{q.psnr:.1f} dB on check photos, where three others see the place, at equal exposure "
+            f"(0 points at {_MATCH[0][0]:g}, full at {_MATCH[-1][0]:g})",
             "Common causes: moving objects, changing light, or too few photos of each place.",
         ),
         _part(
             SHARPNESS, 15, _scaled(_SHARPNESS, q.gmsd),
-            f"edges differ by {q.gmsd:.2f} (GMSD): 0 points at 0.32, full points at 0.10",
+            f"edges differ by {q.gmsd:.2f} (GMSD): 0 points at {_SHARPNESS[-1][0]:.2f}, "
+            f"full points at {_SHARPNESS[0][0]:.2f}",
             "Common causes: blurred photos, or too few photos of each place.",
         ),
         _part(
             "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
-            f"seen from where no photo was taken, contrast is {q.off_path:.1f} dB above the error: 0 points at 1 dB, "
-            "full points at 15 dB",
+            f"seen from where no photo was taken, contrast is {q.off_path:.1f} dB above the error: "
+            f"0 points at {_OFF_PATH[0][0]:g} dB, full points at {_OFF_PATH[-1][0]:g} dB",
             "Common cause: photos that look in one direction only. Fly a ring around what matters.",
         ),
         _part(
