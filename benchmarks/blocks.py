@@ -23,7 +23,8 @@ from PIL import Image
 
 from benchmarks.drawing import shown
 from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
-from contract.blocks import BLOCKS_FILE, COARSE, HOLD_OUT_FIRST, BlockName, BlockPlan, block_folder, photos_file
+from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPlan, block_folder, photos_file
+from contract.split import HOLD_OUT_FIRST
 from geo.boxes import along_axes, box_shares, hull_share
 from sfm.blocks import write_blocks
 from splat.camera import View, read_views

@@ -32,6 +32,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 from contract.schema_parts import AMOUNT, COUNT, NUMBER, STRING, Schema, listed, nullable, strict
+from contract.split import Split
 
 VERSION = 1
 BLOCKS_FILE = PurePosixPath("blocks.json")
@@ -51,7 +52,6 @@ MARGIN_SHARE = 0.1  # of a photo's footprint: what is trained around the box, an
 FADE_SHARE = 0.4  # of the margin: half of the band across a seam in which one block fades into the next
 
 BlockName = int | Literal["coarse"]
-Split = Literal["train", "test"]
 Place = tuple[float, float]
 Rect = tuple[int, int, int, int]
 
@@ -266,20 +266,6 @@ class BlockPhoto:
         if photo.split not in ("train", "test") or not (0 <= left < right and 0 <= top < bottom):
             raise ValueError(f"not a photo of a block: {row!r}")
         return photo
-
-
-HOLD_OUT_EVERY = 8
-HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
-_MIN_PHOTOS_TO_HOLD_OUT = 4
-
-
-def hold_out(count: int, fold: int = HOLD_OUT_FIRST) -> list[Split]:
-    """The split of a flight's photos in order of their names: every 8th is held out, from number `fold` on; by default
-    at least one of 4 or more, none of fewer.
-    """
-    if count < _MIN_PHOTOS_TO_HOLD_OUT:
-        return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == fold else "train" for index in range(count)]
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

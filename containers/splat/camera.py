@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from contract.archive import inner_name
 from contract.counts import MAX_PIXELS
 from contract.files import write_json
+from contract.split import Split
 from splat.errors import InvalidSceneError
 from splat.files import read_document
 
 VIEWS_VERSION = 1
-Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)

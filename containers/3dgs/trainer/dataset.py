@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.blocks import HOLD_OUT_FIRST, BlockPhoto, hold_out
+from contract.blocks import BlockPhoto
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
+from contract.split import HOLD_OUT_FIRST, Split, hold_out
 from contract.wanted import is_scene, model_folders, scene_of
 from contract.warning_codes import WarningCode
-from splat.camera import Camera, Split
+from splat.camera import Camera
 from splat.files import below
 from splat.stored import NOWHERE, Triple, offset_of
 from stage.errors import ErrorCode, StageError

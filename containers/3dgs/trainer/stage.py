@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from contract.blocks import HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
+from contract.split import HOLD_OUT_FIRST
 from contract.warning_codes import WarningCode
 from splat.camera import View, write_views
 from splat.errors import InvalidSceneError

@@ -27,13 +27,12 @@ from contract.blocks import (
     BlockPlan,
     Box,
     Hull,
-    Split,
     blocks_for,
-    hold_out,
     model_folder,
     photos_file,
 )
 from contract.files import write_json
+from contract.split import Split, hold_out
 from contract.warning_codes import WarningCode
 from geo.boxes import along_axes, in_box, in_hull
 from sfm.block_models import ModelCutter

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
-from contract.blocks import MIN_BLOCK_PHOTOS, BlockPhoto, BlockPlan, hold_out
+from contract.blocks import MIN_BLOCK_PHOTOS, BlockPhoto, BlockPlan
 from contract.schemas import schemas
+from contract.split import hold_out
 from geo.boxes import in_box
 from sfm.block_models import ModelCutter
 from sfm.blocks import (

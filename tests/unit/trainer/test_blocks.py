@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from contract.blocks import HOLD_OUT_FIRST, BlockName, BlockPhoto, BlockPlan, read_by
+from contract.blocks import BlockName, BlockPhoto, BlockPlan, read_by
+from contract.split import HOLD_OUT_FIRST
 from geo.boxes import along_axes, box_shares, hull_share, in_box
 from sfm import blocks as planner
 from splat.camera import read_views

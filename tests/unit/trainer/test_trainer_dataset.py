@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contract.blocks import BlockPhoto, hold_out
+from contract.blocks import BlockPhoto
+from contract.split import hold_out
 from contract.warning_codes import WarningCode
 from splat.camera import Camera
 from stage.errors import StageError
