@@ -92,12 +92,13 @@ def part_bytes_for(size: int) -> int:
 
 def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
     """The object's metadata in ASCII, because it is sent as HTTP headers; other letters are encoded by RFC 2047, as S3
-    itself does it.
+    itself does it. Mails go to the caller's verified address unless the request has an `email`; null means no mails.
 
     Raises RefusedRequest(INVALID_OPTION) if it is more than S3 keeps, which long texts of four-byte letters can be.
     """
     options = request.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"file_name", "bytes"})
-    options = {"email": caller.email, **options} if caller.email else options
+    if caller.email and "email" not in request.model_fields_set:
+        options["email"] = caller.email
     metadata = {name: _ascii(str(value)) for name, value in options.items()} | {OWNER_METADATA: caller.subject}
     if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA_BYTES:
         raise RefusedRequest(

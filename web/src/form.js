@@ -130,14 +130,14 @@ export class NewScene {
             this.complain(refusal);
             return;
         }
-        const chosen = {
-            ...Object.fromEntries(TEXTS.map((id) => [id, byId(id).value.trim()])),
-            email: this.mailbox !== null && byId('mail-me').checked ? this.mailbox : '',
+        const texts = TEXTS.map((id) => [id, byId(id).value.trim()]).filter(([, text]) => text);
+        const options = {
+            ...Object.fromEntries(texts),
+            email: byId('mail-me').checked ? this.mailbox : null, // without `email` the API would choose the user's own
             pipelineStep: step,
             quality: new FormData(byId('form')).get('quality')
         };
         clearNotice();
-        const options = Object.fromEntries(Object.entries(chosen).filter(([, value]) => value));
         this.uploader = new Uploader(this.api, this.source, options, showSending());
         byId('form').hidden = true;
         byId('sending').hidden = false;

@@ -36,6 +36,28 @@ test('so is a folder that is gone while it is read', async () => {
     mock.restoreAll();
 });
 
+async function sent(ticked) {
+    const requests = [];
+    globalThis.FormData = class { get = () => 'standard'; };
+    globalThis.localStorage = { getItem: () => null, setItem: () => null };
+    mock.method(console, 'error', () => null);
+    const scene = new NewScene({ beginUpload: async (request) => { requests.push(request); throw new FilesGone(); } }, 'pilot@example.com', () => null);
+    scene.source = { name: 'a.zip', bytes: 10, fingerprint: 'a', photos: [] };
+    scene.examined = Promise.resolve({ step: 'full', photos: 20 });
+    byId('step').value = 'full';
+    byId('mail-me').checked = ticked;
+    await scene.send();
+    mock.restoreAll();
+    return requests[0];
+}
+
+test('a mail is asked for or declined by the box, because the API has a default', async () => {
+    assert.equal((await sent(true)).email, 'pilot@example.com');
+    const declined = await sent(false);
+    assert.equal(declined.email, null);
+    assert.equal('name' in declined, false);
+});
+
 test('pressing the button again while a ZIP is examined begins one upload', async () => {
     let begun = 0;
     mock.method(console, 'error', () => null);

@@ -61,6 +61,21 @@ def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: C
     assert (item["owner"], item["name"], item["email"]) == ("pilot-1", "Große Wiese", "pilot@example.com")
 
 
+@pytest.mark.parametrize(
+    ("asked", "mailed"),
+    [
+        ({}, "pilot@example.com"),
+        ({"options": {"quality": "high"}}, "pilot@example.com"),
+        ({"email": None}, None),
+        ({"options": {"email": None}}, None),
+    ],
+)
+def test_mails_go_to_the_uploader_unless_the_upload_asks_for_none(asked: dict[str, Any], mailed: str | None) -> None:
+    request = UploadRequest.model_validate({"fileName": "a.zip", "bytes": 1, **asked})
+    metadata = metadata_of(request, Caller("pilot-1", "pilot@example.com"))
+    assert options_from_metadata(metadata).email == mailed
+
+
 def test_a_part_of_the_wrong_size_is_asked_for_again(cloud: Cloud) -> None:
     upload = call("POST", "/uploads", {"fileName": "a.zip", "bytes": 1000}).json
     send(cloud, upload, [1], bytes(900))
