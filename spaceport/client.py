@@ -194,7 +194,9 @@ class Client:
         return again
 
     def set_webhook(self, url: str) -> str:
-        """Have `url` called when a job starts or ends; returns the secret that verifies the calls."""
+        """Have `url` called when a job starts or ends; returns the secret that verifies the calls.
+
+        Not repeated if the answer is lost: each call makes a new secret, and only the newest two are in use."""
         secret: str = self.call("PUT", "/webhook", {"url": url})["secret"]
         return secret
 
@@ -212,8 +214,8 @@ class Client:
     ) -> dict[str, Any]:
         """Any call of the API; the answer's JSON, empty where there is none."""
         data = None if body is None else json.dumps(body).encode()
-        # what begins something anew is not repeated: the first try may have arrived
-        repeatable = method in ("GET", "PUT", "DELETE") or path.endswith("/complete") or bool(headers)
+        # what begins something anew is not repeated, since the first try may have arrived; PUT makes a webhook's secret
+        repeatable = method in ("GET", "DELETE") or path.endswith("/complete") or bool(headers)
 
         def once() -> dict[str, Any]:
             named = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json", **(headers or {})}

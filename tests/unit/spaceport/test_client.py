@@ -268,10 +268,13 @@ def test_what_begins_something_anew_is_not_repeated_after_a_doubtful_answer(
         "POST /start-job": [(503, b"")],
         "POST /jobs/a/rerun": [(503, b""), (202, {"jobId": "a-r2"})],
         "POST /jobs/a/stop": [(429, b""), (202, {"stopping": True})],
+        "PUT /webhook": [(503, b"")],
     }
     with pytest.raises(ApiError):
         client.start("s3://b/k")
-    assert api.routes == ["POST /start-job"]
+    with pytest.raises(ApiError):
+        client.set_webhook("https://u")  # of three secrets, only the newest two sign
+    assert api.routes == ["POST /start-job", "PUT /webhook"]
     assert client.rerun("a", "3dgs", key="k", quality="high") == "a-r2"  # the same key: the same rerun
     assert api.calls[-1][2]["idempotency-key"] == "k"
     assert client.stop("a")  # refused before it was handled
