@@ -17,6 +17,10 @@ let page = null;
 addEventListener('unhandledrejection', ({ reason }) => fail(reason));
 
 async function start() {
+    byId('skip').onclick = (event) => { // `#main` in the address would leave the scene on show
+        event.preventDefault();
+        byId('main').focus();
+    };
     const config = await (await reached(fetch('config.json'))).json();
     session = new Session(config);
     onSignIn(() => (config.tokens ? location.reload() : session.signIn()));
