@@ -4,7 +4,7 @@ import { showCloud } from './cloud.js';
 import { SFM, TRAINING } from './contract.js';
 import { showOutcomes } from './evidence.js';
 import { SessionEnded, Unreachable, isFinal } from './errors.js';
-import { announce, ask, byId, fail } from './page.js';
+import { announce, ask, byId, emptyFrame, fail } from './page.js';
 import { offerDownloads, showResult, showVerdict } from './result.js';
 import { Shares } from './share.js';
 import { wait } from './wait.js';
@@ -72,8 +72,6 @@ export class JobPage {
             event.preventDefault();
             this.runAgain(byId('rerun-from').value, byId('rerun-quality').value);
         };
-        byId('viewer').removeAttribute('src');
-        byId('report-frame').removeAttribute('src');
     }
 
     // Requests the job again at once.
@@ -97,7 +95,8 @@ export class JobPage {
         this.hideCloud?.();
         this.shares?.close();
         byId('job').hidden = true;
-        byId('viewer').removeAttribute('src');
+        emptyFrame('viewer');
+        emptyFrame('report-frame');
     }
 
     show(view) {

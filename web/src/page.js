@@ -28,6 +28,15 @@ export function clearNotice() {
     byId('notice').replaceChildren();
 }
 
+// Puts a fresh frame in the place of the frame `id`, and returns it. Only a frame's first page adds nothing to the browser's
+// history; after others, Back would lead through what frames have shown.
+export function emptyFrame(id) {
+    const fresh = byId(id).cloneNode();
+    fresh.removeAttribute('src');
+    byId(id).replaceWith(fresh);
+    return fresh;
+}
+
 // For screen readers, which read the text only when it changes.
 export function announce(text) {
     if (byId('announcement').textContent !== text) {

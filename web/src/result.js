@@ -1,5 +1,5 @@
 // The result of a finished job: the scene in its viewer, the verdict, and the files to download.
-import { byId } from './page.js';
+import { byId, emptyFrame } from './page.js';
 import { bytes, make } from './words.js';
 
 // The downloads, the scene first: the delivered file, the text of its link, the link's attributes.
@@ -34,7 +34,7 @@ export function showVerdict(verdict, runAgain) {
 
 export function showResult({ links, metrics }) {
     byId('job-scene').hidden = false;
-    byId('viewer').src = viewerUrl(links);
+    emptyFrame('viewer').src = viewerUrl(links);
     const found = [
         ['Score', metrics.score && `${metrics.score} of 100`],
         ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
@@ -48,7 +48,7 @@ export function showResult({ links, metrics }) {
     }));
     if (links['report.html']) {
         byId('report').hidden = false;
-        byId('report-frame').src = links['report.html'];
+        emptyFrame('report-frame').src = links['report.html'];
     }
 }
 

@@ -26,6 +26,8 @@ from tests.support.page_views import (
 
 pytestmark = needs_chromium
 
+FRAMED = ("viewer/index.html", "report.html")  # the files of a job that its page shows in frames
+
 
 def test_what_cannot_work_is_refused_before_a_byte_is_sent(page: Any, api: FakeApi, tmp_path: Path) -> None:
     go_home(page)
@@ -366,3 +368,20 @@ def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api
     until(page, f"location.hash === '#job={JOB}-r2'")
     (asked,) = [body for method, _, body in api.calls if method == "POST"]
     assert asked == {"from": "3dgs", "options": {"quality": "standard"}}
+
+
+def test_back_leads_from_scene_to_list_and_not_through_the_frames_of_scenes(page: Any, api: FakeApi) -> None:
+    page.route("https://results.example.com/*.html", lambda route: route.fulfill(content_type="text/html", body="x"))
+    go_home(page)
+    for name in ("a", "b"):
+        framed = {file: f"https://results.example.com/{name}{n}.html" for n, file in enumerate(FRAMED)}
+        api.answers["GET", f"/jobs/{name}"] = {**ready(), "jobId": name, "name": name, "links": framed}
+        page.evaluate(f"location.hash = 'job={name}'")
+        met(page, lambda: sum("results" in frame.url for frame in page.frames) == 2, what="its frames stay empty")
+        page.evaluate("location.hash = ''")
+        page.wait_for_selector("#home:not([hidden])")
+    for expected in ("#job=b", "", "#job=a", ""):
+        page.evaluate("history.back()")
+        page.wait_for_timeout(300)
+        assert page.evaluate("location.hash") == expected
+        assert page.is_visible("#job" if expected else "#home")
