@@ -50,10 +50,7 @@ export class SceneList {
                 this.next = next;
                 byId('more-jobs').hidden = next === null;
             }
-            const fresh = jobs.map(row);
-            const links = new Set(fresh.map(linkOf));
-            const older = this.older ? [...byId('jobs').children].filter((item) => !links.has(linkOf(item))) : [];
-            byId('jobs').replaceChildren(...fresh, ...older);
+            arrange(jobs, this.older > 0);
             this.shown = true;
             const count = byId('jobs').childElementCount;
             byId('no-jobs').hidden = count > 0;
@@ -84,24 +81,51 @@ export class SceneList {
         }
         this.older += jobs.length;
         this.next = next;
-        byId('jobs').append(...jobs.map(row));
+        byId('jobs').append(...jobs.map((job) => fill(emptyRow(job), job)));
         byId('more-jobs').hidden = next === null;
     }
 }
 
-const linkOf = (item) => item.firstElementChild.getAttribute('href');
+// Shows the jobs, each in the row that it has, and below them the other rows or none. A row is not taken out of the page
+// while its job is listed: it would lose the focus.
+function arrange(jobs, keepOthers) {
+    const list = byId('jobs');
+    const others = new Map([...list.children].map((item) => [item.firstElementChild.getAttribute('href'), item]));
+    const rows = jobs.map((job) => {
+        const item = fill(others.get(addressOf(job)) ?? emptyRow(job), job);
+        others.delete(addressOf(job));
+        return item;
+    });
+    if (!keepOthers) {
+        [...others.values()].forEach((item) => { item.remove(); });
+    }
+    rows.forEach((item, place) => {
+        if (list.children[place] !== item) {
+            list.insertBefore(item, list.children[place] ?? null);
+        }
+    });
+}
 
-function row(job) {
-    const link = make('a', undefined, { href: `#job=${encodeURIComponent(job.jobId)}` });
-    const percent = job.status === 'RUNNING' ? ` ${Math.round(100 * job.progress)} %` : '';
-    const number = job.rerunOf ? ` #${job.jobId.match(/-r(\d+)$/)?.[1] ?? ''}` : '';
-    link.append(
-        job.thumbnail ? make('img', undefined, { src: job.thumbnail, alt: '', loading: 'lazy', className: 'thumbnail' }) : make('span', undefined, { className: 'thumbnail' }),
-        make('b', job.name + number),
-        make('span', STATES[job.status] + percent, { className: `badge ${mood(job.status)}` }),
-        make('span', `${job.rerunOf ? 'Run again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`, { className: 'soft' })
-    );
+const addressOf = (job) => `#job=${encodeURIComponent(job.jobId)}`;
+
+function emptyRow(job) {
+    const link = make('a', undefined, { href: addressOf(job) });
+    link.append(make('span', undefined, { className: 'thumbnail' }), make('b'), make('span'), make('span', undefined, { className: 'soft' }));
     const item = make('li');
     item.append(link);
+    return item;
+}
+
+function fill(item, job) {
+    const [picture, name, state, when] = item.firstElementChild.children;
+    if (job.thumbnail && !picture.src) { // links are signed anew each time, so that each would be fetched again
+        const failed = ({ target }) => target.replaceWith(make('span', undefined, { className: 'thumbnail' }));
+        picture.replaceWith(make('img', undefined, { src: job.thumbnail, alt: '', loading: 'lazy', className: 'thumbnail', onerror: failed }));
+    }
+    const number = job.rerunOf ? ` #${job.jobId.match(/-r(\d+)$/)?.[1] ?? ''}` : '';
+    name.textContent = job.name + number;
+    state.textContent = STATES[job.status] + (job.status === 'RUNNING' ? ` ${Math.round(100 * job.progress)} %` : '');
+    state.className = `badge ${mood(job.status)}`;
+    when.textContent = `${job.rerunOf ? 'Run again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`;
     return item;
 }

@@ -17,10 +17,26 @@ class Element {
         return this.children[0];
     }
     replaceChildren(...children) {
-        Object.assign(this, { text: '', children });
+        Object.assign(this, { text: '', children: [] });
+        this.append(...children);
     }
     append(...children) {
-        this.children.push(...children);
+        children.forEach((child) => { this.insertBefore(child, null); });
+    }
+    insertBefore(child, next) {
+        if (child instanceof Element) {
+            child.remove();
+            child.parent = this;
+        }
+        this.children.splice(next === null ? this.children.length : this.children.indexOf(next), 0, child);
+    }
+    remove() {
+        this.parent?.children.splice(this.parent.children.indexOf(this), 1);
+        this.parent = undefined;
+    }
+    replaceWith(other) {
+        this.parent.insertBefore(other, this);
+        this.remove();
     }
     getAttribute(name) {
         return this[name];

@@ -55,3 +55,36 @@ test('a second click on the button adds no scene twice', async () => {
     assert.deepEqual(names(), ['Scene 3', 'Scene 2', 'Scene 1']);
     assert.equal(button.disabled, false);
 });
+
+test('a scene keeps its row, with the focus and the picture in it, while others come and go', async () => {
+    const pictured = (number, link, status) => ({ ...job(number, status), thumbnail: `https://b/${number}?signed=${link}` });
+    const answers = [
+        [job(3, 'RUNNING'), pictured(2, 1), pictured(1, 1)],
+        [job(4, 'RUNNING'), pictured(3, 2), pictured(2, 2)]
+    ];
+    const timers = [];
+    const list = new SceneList({ listJobs: async () => ({ jobs: answers.shift(), next: null }) });
+    const later = mock.method(globalThis, 'setTimeout', (act) => timers.push(act));
+    const look = async (act) => {
+        act();
+        await new Promise(setImmediate);
+        await new Promise(setImmediate);
+    };
+    const picture = (row) => row.firstElementChild.firstElementChild;
+    await look(() => list.open());
+    const [three, two] = byId('jobs').children;
+    two.remove = three.remove = () => assert.fail('a row that is taken out loses the focus');
+    await look(timers.shift());
+    assert.deepEqual(names(), ['Scene 4', 'Scene 3', 'Scene 2']);
+    assert.deepEqual(byId('jobs').children.slice(1), [three, two]);
+    assert.match(three.textContent, /ready/);
+    assert.equal(picture(three).src, 'https://b/3?signed=2');
+    assert.equal(picture(two).src, 'https://b/2?signed=1', 'it is fetched once');
+    picture(two).onerror({ target: picture(two) });
+    answers.push([pictured(2, 3)]);
+    delete three.remove;
+    await look(timers.shift());
+    assert.deepEqual(byId('jobs').children, [two]);
+    assert.equal(picture(two).src, 'https://b/2?signed=3', 'its first link had expired');
+    later.mock.restore();
+});

@@ -145,8 +145,10 @@ def test_the_list_follows_what_is_under_way(page: Any, api: FakeApi) -> None:
     go_home(page)
     until(page, "document.getElementById('jobs').textContent.includes('20 %')")
     assert "#2" in page.inner_text("#jobs li:first-child")
+    page.focus("#jobs li:first-child a")
     api.answers["GET", "/jobs"] = {"jobs": [again, {**summary, "progress": 0.6}], "next": None}
     until(page, "document.getElementById('jobs').textContent.includes('60 %')", 15_000)
+    assert page.evaluate("document.activeElement.hash") == f"#job={JOB}-r2"
 
 
 def test_a_new_scene_pushes_none_off_a_list_that_shows_older_ones(page: Any, api: FakeApi) -> None:
