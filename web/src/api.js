@@ -32,8 +32,9 @@ export class Api {
         this.session = session;
     }
 
-    async call(method, path, body, headers = {}) {
-        const token = await this.session.token();
+    // `refused`: the token that the server did not take the first time
+    async call(method, path, body, headers = {}, refused = undefined) {
+        const token = await this.session.token(refused);
         try {
             return await answerOf(this.base + path, {
                 method,
@@ -43,6 +44,9 @@ export class Api {
         } catch (error) {
             if (error.status !== 401) {
                 throw error;
+            }
+            if (refused === undefined) {
+                return this.call(method, path, body, headers, token);
             }
             this.session.forget();
             throw new SessionEnded();

@@ -35,11 +35,12 @@ export class Session {
         return String(verified) === 'true' && /^[\x21-\x7e]+$/.test(email ?? '') ? email : null;
     }
 
-    async token() {
+    // `refused`: a token that the server did not take, whatever this device's clock says; it is refreshed.
+    async token(refused) {
         if (!this.signedIn) {
             throw new SessionEnded();
         }
-        if (this.claims.exp - Date.now() / 1000 < EARLY) {
+        if (this.tokens.id_token === refused || this.claims.exp - Date.now() / 1000 < EARLY) {
             if (!this.tokens.refresh_token) {
                 this.forget();
                 throw new SessionEnded();

@@ -6,7 +6,7 @@ import { ApiError, SessionEnded, Unreachable } from '../src/errors.js';
 
 const realFetch = globalThis.fetch;
 let forgotten = 0;
-const api = new Api('https://api.example.com', { token: async () => 'token', forget: () => { forgotten += 1; } });
+const api = new Api('https://api.example.com', { token: async (refused) => (refused ? `after ${refused}` : 'token'), forget: () => { forgotten += 1; } });
 let calls;
 let answer;
 
@@ -98,8 +98,16 @@ test('an answer that breaks off is no answer', async () => {
     await assert.rejects(api.lookAtJob('a'), { status: 503 });
 });
 
-test('a token that the server does not take ends the session', async () => {
+test('a token that the server does not take is refreshed once, and the call repeated', async () => {
+    answer = () => (calls.length === 1 ? Response.json({ message: 'Unauthorized' }, { status: 401 }) : Response.json({ jobs: [] }));
+    assert.deepEqual(await api.listJobs(), { jobs: [] });
+    assert.deepEqual(calls.map(({ headers }) => headers.Authorization), ['Bearer token', 'Bearer after token']);
+    assert.equal(forgotten, 0);
+});
+
+test('a fresh token that the server does not take either ends the session', async () => {
     answer = () => Response.json({ message: 'Unauthorized' }, { status: 401 });
     await assert.rejects(api.listJobs(), SessionEnded);
+    assert.equal(calls.length, 2);
     assert.equal(forgotten, 1);
 });

@@ -89,6 +89,19 @@ test('callers at the same moment share one refresh: an issuer may take a refresh
     assert.equal(new Set(tokens).size, 1);
 });
 
+test('a token that the server refused is refreshed once for all callers, whatever the clock of the device says', async () => {
+    const old = token(3600, { jti: 'old' });
+    const session = new Session({ ...CONFIG, tokens: { id_token: old, refresh_token: 'first' } }, storage);
+    const [fresh, same] = await Promise.all([session.token(old), session.token(old)]);
+    assert.equal(await session.token(old), fresh);
+    assert.notEqual(fresh, old);
+    assert.equal(same, fresh);
+    assert.equal(asked.length, 1);
+    const last = new Session({ ...CONFIG, tokens: { id_token: old } }, storage);
+    await assert.rejects(last.token(old), SessionEnded);
+    assert.equal(last.signedIn, false);
+});
+
 test('an issuer that is overloaded or out of reach ends no session', async () => {
     const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'first' } }, storage);
     answer = () => new Response('', { status: 503 });
