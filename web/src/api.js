@@ -11,8 +11,8 @@ function segment(id) {
 
 // The query string of those values that are set.
 function query(values) {
-    const given = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
-    return given.size ? `?${given}` : '';
+    const given = String(new URLSearchParams(Object.entries(values).filter(([, value]) => value)));
+    return given && `?${given}`;
 }
 
 const MAX_WAIT_MS = 30_000; // for an answer

@@ -47,6 +47,13 @@ test('the next page of jobs is asked for by its escaped cursor', async () => {
     assert.deepEqual(calls.slice(3).map(({ url }) => url.split('/').at(-1)), ['estimates?pipelineStep=full', 'estimates?pipelineStep=full&photos=120']);
 });
 
+test('a query is sent by browsers before 2023, too, whose URLSearchParams has no size', async () => {
+    const size = Object.getOwnPropertyDescriptor(URLSearchParams.prototype, 'size');
+    delete URLSearchParams.prototype.size;
+    await api.listJobs(undefined, 'meadow').finally(() => { Object.defineProperty(URLSearchParams.prototype, 'size', size); });
+    assert.equal(calls[0].url, 'https://api.example.com/jobs?search=meadow');
+});
+
 test('an id is one part of a path, whatever the address of the page says', () => {
     for (const id of ['..', '.', '']) {
         assert.throws(() => api.lookAtJob(id), ApiError);

@@ -102,7 +102,7 @@ async function streamed() {
         }
         const found = await answer.json();
         const own = (link) => {
-            const name = URL.canParse(link) ? new URL(link).pathname.split('/').pop() : '';
+            const name = parsed(link)?.pathname.split('/').pop() ?? '';
             if (!isNeighbour(link, `../lod/${name}`)) {
                 throw Object.assign(new Error('its link names other files than its own'), { final: true });
             }
@@ -305,9 +305,18 @@ async function listDownloads(bytes, contentUrl) {
     }
 }
 
+// The link's address, or null if it is none. URL.canParse is missing in browsers before 2023.
+function parsed(link) {
+    try {
+        return new URL(link);
+    } catch {
+        return null;
+    }
+}
+
 function isNeighbour(link, path) {
     const there = new URL(path, location.href);
-    const named = URL.canParse(link) ? new URL(link) : null;
+    const named = parsed(link);
     return named !== null && /^https?:$/.test(named.protocol) && named.origin === there.origin && named.pathname === there.pathname;
 }
 
