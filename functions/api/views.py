@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from api.models import ErrorView, JobView, ListedJob, StageView, TimeLeft
 from contract.events import StatusType
 from contract.stages import PipelineStep, Stage
 from domain.job_item import JobItem
+from domain.layout import INTERMEDIATES_DAYS, expiring_job
 
 # outputs of finished stages that a running job already shows
 EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "overlap.png", "photos.json")}
@@ -40,11 +41,12 @@ def view_of(
     expire: datetime,
 ) -> JobView:
     """A job as GET /jobs/{jobId} returns it. `links_of` signs links for the job's s3 URIs; `more`: URIs, by name, that
-    the item does not contain; `expire`: when the links expire."""
+    the item does not contain and whose objects exist; `expire`: when the links expire."""
     step = item.pipeline_step or PipelineStep.FULL
     left = _seconds_left(item, now)
     stages = [_stage(stage, item, left.get(stage)) for stage in step.stages]
-    uris = {**_early(item), **more, **item.outputs}
+    known = {**_early(item), **item.outputs}
+    uris = {**{name: uri for name, uri in known.items() if not _expired(uri, item, now)}, **more}
     return JobView(
         **_summary(item),
         pipeline_step=step,
@@ -96,6 +98,16 @@ def _early(item: JobItem) -> dict[str, str]:
     return {
         f"{stage}/{name}": f"{output}/{name}" for stage, output in outputs.items() if output for name in EARLY[stage]
     }
+
+
+def _expired(uri: str, item: JobItem, now: datetime) -> bool:
+    """Whether the results bucket has deleted an intermediate file. One that a rerun reuses may be as old as the
+    upload."""
+    run = expiring_job(uri)
+    if run is None:
+        return False
+    made = item.started_at.isoformat() if item.started_at and run == item.job_id else item.uploaded_at
+    return made < (now - timedelta(days=INTERMEDIATES_DAYS)).isoformat()
 
 
 def _seconds_left(item: JobItem, now: datetime) -> dict[Stage, float]:

@@ -15,7 +15,10 @@ from domain.stages import StageRun
 
 RESULT = "result.json"
 KEPT, EXPIRING = "jobs", "intermediates"  # files for customers; files for later stages, which expire
-_OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
+INTERMEDIATES_DAYS = 60
+_OF_JOB = re.compile(
+    rf"s3://(?P<bucket>[^/]+)/(?P<parent>{KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL
+)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
 
@@ -31,6 +34,12 @@ def is_of_job(uri: str, job_id: str, results_bucket: str) -> bool:
     if found is None or found["bucket"] != results_bucket:
         return False
     return first_job_id(found["job"]) == first_job_id(job_id) and ".." not in found["rest"].split("/")
+
+
+def expiring_job(uri: str) -> str | None:
+    """The run whose file it is, if it expires; None for files that are kept."""
+    found = _OF_JOB.fullmatch(uri)
+    return found["job"] if found and found["parent"] == EXPIRING else None
 
 
 def folder_of(run: StageRun, results_bucket: str) -> str:

@@ -206,6 +206,7 @@ export class JobPage {
         if (url) {
             this.once(section, () => {
                 byId(section).hidden = false;
+                byId(picture).onerror = () => { byId(section).hidden = true; };
                 byId(picture).src = url;
             });
         }

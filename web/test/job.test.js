@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ApiError, Unreachable } from '../src/errors.js';
 import { JobPage, figures, headline, lostInWords, spoken } from '../src/job.js';
 import { viewerUrl } from '../src/result.js';
+import { openDocument } from './document.js';
 
 test('the headline of a running job has its percentage, and the time left once that is known', () => {
     assert.equal(headline({ status: 'RUNNING', progress: 0.404, timeLeft: null }), '40 %');
@@ -65,4 +66,13 @@ test('what was shown once is not shown again', () => {
     page.once('result', () => shown.push(1));
     page.once('result', () => shown.push(2));
     assert.deepEqual(shown, [1]);
+});
+
+test('a picture that cannot be loaded leaves no empty section', () => {
+    const byId = openDocument();
+    const page = new JobPage(null, 'a-1', false);
+    page.showPicture('overlap', 'overlap-map', 'https://b/expired.png');
+    assert.equal(byId('overlap').hidden, false);
+    byId('overlap-map').onerror();
+    assert.equal(byId('overlap').hidden, true);
 });

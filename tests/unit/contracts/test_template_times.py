@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from contract.stages import Stage
 from domain import jobs_table, stage_runs
+from domain.layout import EXPIRING, INTERMEDIATES_DAYS
 from domain.stage_runs import QUIET_SECONDS
 from sweep_jobs.sweep import MAX_JOB_AGE
 from tests.support.template_tables import (
@@ -129,7 +130,7 @@ def test_lifecycles_of_objects() -> None:
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
         "UploadsBucket": {"uploads-60-days": ("", 60, 7), "delete-markers": ("", None, None)},
         "ResultsBucket": {
-            "intermediates-60-days": ("intermediates/", 60, None),
+            "intermediates-60-days": (f"{EXPIRING}/", INTERMEDIATES_DAYS, None),
             "overwritten-14-days": ("", None, 14),
             "delete-markers": ("", None, None),
         },
@@ -142,7 +143,7 @@ def test_lifecycles_of_objects() -> None:
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these seven expire after 60 days)" in CONTRACTS
+    assert f"(these seven expire after {INTERMEDIATES_DAYS} days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
     assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 7
 
