@@ -302,3 +302,34 @@ def test_one_panel_is_open_at_a_time_and_escape_closes_it(browser: Any, tmp_path
     until(page, "getComputedStyle(document.getElementById('poster')).opacity === '0'")
     assert axe(page) == []
     page.close()
+
+
+def test_a_graphics_context_that_comes_back_shows_the_scene_again(browser: Any, tmp_path: Path) -> None:
+    page_file = tmp_path / "index.html"
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    page = browser.new_page()
+    page.goto(f"{page_file.as_uri()}?webgl&noui&noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    pictures: list[NDArray[np.float32]] = [np.zeros((HEIGHT, WIDTH, 3), np.float32)]
+
+    def seen() -> NDArray[np.float32]:
+        page.screenshot(path=tmp_path / "shot.png")
+        with Image.open(tmp_path / "shot.png") as image:
+            return np.asarray(image.convert("RGB"), dtype=np.float32)
+
+    def at_rest() -> bool:
+        pictures.append(seen())
+        return float(pictures[-1].std()) > 20 and bool((pictures[-1] == pictures[-2]).all())
+
+    met(page, at_rest, pause=500)
+    before = pictures[-1]
+    page.evaluate(
+        "window.context = document.querySelector('#viewer canvas').getContext('webgl2');"
+        "window.lost = context.getExtension('WEBGL_lose_context');"
+        "lost.loseContext()"
+    )
+    page.wait_for_timeout(1000)
+    assert float(np.abs(seen() - before).mean()) > 5, "nothing was lost"
+    page.evaluate("lost.restoreContext()")
+    met(page, lambda: float(np.abs(seen() - before).mean()) < 1, what="the page stays empty")
+    page.close()

@@ -172,6 +172,8 @@ async function start(renderer) {
             entity.setLocalRotation(...rotation);
         }
     });
+    // the viewer draws only what changes, and does not count a graphics context that was lost
+    viewer.app.graphicsDevice.on('devicerestored', () => { viewer.app.renderNextFrame = true; });
     viewer.events.on('progress:changed', (percent) => {
         silent = 0;
         byId('bar').setAttribute('aria-valuenow', Math.round(percent));
