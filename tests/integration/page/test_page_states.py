@@ -43,11 +43,18 @@ def test_a_job_that_is_not_there_is_said_to_be_missing_at_once(page: Any, api: F
     assert axe(page) == []
 
 
+def no_longer_refreshed(page: Any) -> None:
+    """The issuer refuses the refresh token, which the page tries before it takes the session for ended."""
+    answer = {"status": 400, "body": '{"error": "invalid_grant"}', "headers": {"Access-Control-Allow-Origin": "*"}}
+    page.route("https://issuer.example.com/token", lambda route: route.fulfill(**answer))
+
+
 @pytest.mark.parametrize("where", ["#", f"#job={JOB}"])
 def test_a_session_that_has_ended_offers_the_way_back_in(page: Any, api: FakeApi, where: str, tmp_path: Path) -> None:
     for path in ("/jobs", f"/jobs/{JOB}"):
         api.answers["GET", path] = {"message": "Unauthorized"}
         api.status["GET", path] = 401
+    no_longer_refreshed(page)
     page.goto(page.home + where)
     page.wait_for_selector("#notice button")
     assert "signed out" in page.inner_text("#notice")
@@ -67,6 +74,7 @@ def test_a_session_that_ends_while_uploading_stops_it_and_says_how_to_go_on(
     for method, path in (("POST", "/uploads"),):
         api.answers[method, path] = {"message": "Unauthorized"}
         api.status[method, path] = 401
+    no_longer_refreshed(page)
     go_home(page)
     page.set_input_files("#folder", flight(tmp_path))
     page.wait_for_selector("#chosen:not([hidden])")
