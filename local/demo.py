@@ -103,20 +103,21 @@ def parse(given: list[str]) -> argparse.Namespace:
         if not (arguments.blocks.isascii() and arguments.blocks.isdigit() and 1 <= int(arguments.blocks) <= MAX_BLOCKS):
             parser.error(f"BLOCKS is {arguments.blocks!r}, and must be a number from 1 to {MAX_BLOCKS}")
         arguments.blocks = int(arguments.blocks)
-    for path, wanted in ((arguments.zip, "file or folder"), (arguments.logo, "file")):
-        if path is not None and (fault := unreadable(path, wanted)):
+    for path, folders in ((arguments.zip, True), (arguments.logo, False)):
+        if path is not None and (fault := unreadable(path, folders=folders)):
             parser.error(fault)
     return arguments
 
 
-def unreadable(path: Path, wanted: str) -> str | None:
-    """Why there is no such `wanted` ("file", "file or folder") to read; None if there is one."""
+def unreadable(path: Path, *, folders: bool) -> str | None:
+    """Why there is no such file to read, or folder if `folders` are accepted; None if there is one."""
+    wanted = "file or folder" if folders else "file"
     try:
         str(path).encode()
-        if not (path.exists() if "folder" in wanted else path.is_file()):
-            return f"there is no {wanted} {str(path)!r}"
         if path.is_file():
             path.open("rb").close()
+        elif not (folders and path.is_dir()):
+            return f"there is no {wanted} {str(path)!r}"
     except UnicodeEncodeError:
         return f"the name {str(path)!r} is not UTF-8; rename the {wanted}"
     except OSError as fault:

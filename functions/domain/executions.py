@@ -31,10 +31,16 @@ class Execution(BaseModel):
     job_id: str
     status: str
     input: dict[str, Any]
+    redriven_at: datetime | None = None
 
     @property
     def running(self) -> bool:
         return self.status in ("RUNNING", "PENDING_REDRIVE")
+
+    def runs_again_since(self, end: datetime) -> bool:
+        """Whether an operator has redriven it since it ended then. Its status alone would not tell: Step Functions may
+        still describe it as it was moments before the end."""
+        return self.running and self.redriven_at is not None and self.redriven_at >= end
 
     @property
     def job(self) -> Job:
@@ -113,18 +119,8 @@ class Executions:
             if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
                 raise
             return None
-        return Execution(job_id=job_id, status=found["status"], input=json.loads(found["input"]))
-
-    def runs_again(self, ended: Ended) -> bool:
-        """Whether an operator has redriven the execution since it ended so. Its status alone would not tell: it may
-        still be the one of moments before the end."""
-        try:
-            found = self._stepfunctions.describe_execution(executionArn=self._arn(ended.job_id))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-                raise
-            return False
-        return "redriveDate" in found and found["redriveDate"] >= ended.at and found["status"] == "RUNNING"
+        document, redriven_at = json.loads(found["input"]), found.get("redriveDate")
+        return Execution(job_id=job_id, status=found["status"], input=document, redriven_at=redriven_at)
 
     def abort(self, job_id: str, error: str, cause: str) -> None:
         """End it as ABORTED, whatever it is waiting for."""

@@ -99,15 +99,14 @@ class Starter:
 
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
-        job_id = self.job_id_for(uploaded)
         if kind_by_key(uploaded.key) is UploadKind.NOTHING:
-            return StartOutcome(job_id=job_id)
+            return StartOutcome(job_id=job_id_of(uploaded, self._stack))
+        job_id = self.job_id_for(uploaded)
         try:
             head = head_of(self._s3, uploaded)
         except UnreadableUpload as unreadable:
-            return self._reject(
-                uploaded, {"Metadata": {}, "LastModified": self._clock()}, JobOptions(), asked, unreadable.error
-            )
+            head = {"Metadata": {}, "LastModified": self._clock()}
+            return self._reject(job_id, uploaded, head, JobOptions(), asked, unreadable.error)
         if head is None:  # it was deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
@@ -122,7 +121,7 @@ class Starter:
         except LoosePhoto as rejection:
             return self._reject_group(group_of(uploaded, head["LastModified"], owner), head, options, asked, rejection)
         except RejectedUpload as rejection:
-            return self._reject(uploaded, head, options, asked, rejection.error)
+            return self._reject(job_id, uploaded, head, options, asked, rejection.error)
         remarks = () if asked else remarks_on(head["Metadata"])
         job = job_of(uploaded, job_id, options, head["LastModified"], owner, remarks)
         document = execution_input(job, options.pipeline_step.stages[0])
@@ -184,6 +183,7 @@ class Starter:
 
     def _reject(
         self,
+        job_id: str,
         uploaded: UploadedObject,
         head: dict[str, Any],
         options: JobOptions,
@@ -193,7 +193,6 @@ class Starter:
         # a setting can be wrong while the address is right: the customer is notified nevertheless
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
-        job_id = self.job_id_for(uploaded)
         job = job_of(uploaded, job_id, mailed, head["LastModified"], _owner(head["Metadata"], asked))
         rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
         self._record_and_finish(job, JobFacts(), rejection)
@@ -208,10 +207,11 @@ class Starter:
         rejection: LoosePhoto,
     ) -> StartOutcome:
         """Answer the first photo of a group, and those that arrive before its event is in the jobs table."""
-        item = self._jobs.find(job_id_of(group, self._stack))
+        job_id = job_id_of(group, self._stack)
+        item = self._jobs.find(job_id)
         if item is not None and item.status is not None:
-            return StartOutcome(job_id=item.job_id, error=rejection.error)
-        return self._reject(group, head, options, asked, rejection.error)
+            return StartOutcome(job_id=job_id, error=rejection.error)
+        return self._reject(job_id, group, head, options, asked, rejection.error)
 
     def _record_and_finish(self, job: Job, facts: JobFacts, unstarted: Unstarted) -> None:
         self._jobs.record(job, facts, unstarted.as_text())

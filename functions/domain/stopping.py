@@ -27,7 +27,8 @@ class Stopper:
         `last_chance`, enough time has passed for the event to arrive, so it is published here. One that has been
         redriven since is left alone.
         """
-        if self._executions.runs_again(ended):
+        execution = self._executions.lookup(ended.job_id)
+        if execution is not None and execution.runs_again_since(ended.at):
             return []
         runs = self._runs.of_job(ended.job_id)
         for waiting in runs:

@@ -172,7 +172,7 @@ def find_scene(channel: Path, scratch: Path) -> tuple[Path, list[Warning]]:
 
 def _damage(damaged: Sequence[str]) -> list[Warning]:
     """Name the damaged masks of an archive: damaged photos are missed by the model, which names them."""
-    masks = [name for name in damaged if PurePosixPath(name).parent.name == "masks" or "/masks/" in f"/{name}"]
+    masks = [name for name in damaged if "masks" in PurePosixPath(name).parts[:-1]]
     return [Warning(WarningCode.MASKS_UNUSED, f"{len(masks)} masks are damaged", masks)] if masks else []
 
 
