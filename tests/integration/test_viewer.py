@@ -67,6 +67,15 @@ def first_camera(axis: NDArray[np.float64]) -> Camera:
     return look_at(eye(axis), 0.4 * axis, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
 
 
+def loaded(browser: Any, page_file: Path, query: str) -> Any:
+    """The delivered page of a z-up scene, once the scene is there."""
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    page = browser.new_page()
+    page.goto(f"{page_file.as_uri()}{query}")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    return page
+
+
 @pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])
 def test_page_shows_our_render_upright_and_asks_for_nothing(
     up: tuple[float, float, float], browser: Any, tmp_path: Path
@@ -115,10 +124,7 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
 
 def test_the_page_hands_out_the_file_that_it_shows(browser: Any, tmp_path: Path) -> None:
     page_file = tmp_path / "index.html"
-    delivered(page_file, np.array([0.0, 0.0, 1.0]))
-    page = browser.new_page()
-    page.goto(f"{page_file.as_uri()}?noanim")
-    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page = loaded(browser, page_file, "?noanim")
     page.locator("#save").click()
     with page.expect_download() as handed:
         page.get_by_text("(.sog)").click()
@@ -285,11 +291,7 @@ def test_a_viewer_that_breaks_while_loading_says_so(browser: Any, tmp_path: Path
 
 
 def test_one_panel_is_open_at_a_time_and_escape_closes_it(browser: Any, tmp_path: Path) -> None:
-    page_file = tmp_path / "index.html"
-    delivered(page_file, np.array([0.0, 0.0, 1.0]))
-    page = browser.new_page()
-    page.goto(f"{page_file.as_uri()}?noanim")
-    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page = loaded(browser, tmp_path / "index.html", "?noanim")
     page.click("#save")
     page.click("#ask")
     assert page.is_hidden("#downloads")
@@ -305,11 +307,7 @@ def test_one_panel_is_open_at_a_time_and_escape_closes_it(browser: Any, tmp_path
 
 
 def test_a_graphics_context_that_comes_back_shows_the_scene_again(browser: Any, tmp_path: Path) -> None:
-    page_file = tmp_path / "index.html"
-    delivered(page_file, np.array([0.0, 0.0, 1.0]))
-    page = browser.new_page()
-    page.goto(f"{page_file.as_uri()}?webgl&noui&noanim")
-    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page = loaded(browser, tmp_path / "index.html", "?webgl&noui&noanim")
     pictures: list[NDArray[np.float32]] = [np.zeros((HEIGHT, WIDTH, 3), np.float32)]
 
     def seen() -> NDArray[np.float32]:

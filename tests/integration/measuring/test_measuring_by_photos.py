@@ -39,11 +39,15 @@ BRIGHTEST = """(canvas) => {
 }"""
 
 
-def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+def measure_the_place(page: Any) -> None:
     page.click("#measure")
     page.click("[data-kind=point]")
     page.mouse.click(*pixel(PLACE))
     wait_for_picks(page, 1)
+
+
+def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+    measure_the_place(page)
     page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
     assert page.inner_text("[data-part=seen]") == "Seen in 3 photos:"
     listed = page.locator("[data-part=photo-list] li").all_inner_texts()
@@ -86,10 +90,7 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
 
 
 def test_photos_that_are_read_late_are_not_shown_for_another_point(page: Any, tmp_path: Path) -> None:
-    page.click("#measure")
-    page.click("[data-kind=point]")
-    page.mouse.click(*pixel(PLACE))
-    wait_for_picks(page, 1)
+    measure_the_place(page)
     page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
     page.evaluate("""() => {
         const read = createImageBitmap;
@@ -145,10 +146,7 @@ def mark_in_thumbnails(page: Any, numbers: tuple[str, ...] = ("1", "3")) -> None
 
 
 def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
-    page.click("#measure")
-    page.click("[data-kind=point]")
-    page.mouse.click(*pixel(PLACE))
-    wait_for_picks(page, 1)
+    measure_the_place(page)
     beside = "[data-part=photo-list] button:enabled"
     page.wait_for_function(f"document.querySelectorAll('{beside}').length === 3", timeout=60_000)
     for canvas in page.locator(f"{beside} canvas").all():

@@ -159,22 +159,21 @@ def test_held_out_photos_give_no_points_away(tmp_path: Path) -> None:
 
 def zipped(scene: Path, tmp_path: Path) -> Path:
     """The folder into which a ZIP of `scene` is unpacked."""
-    channel = tmp_path / "channel"
+    return find_scene(channel_of(scene, tmp_path / "channel"), tmp_path / "scratch")[0]
+
+
+def channel_of(scene: Path, channel: Path, below: str = "") -> Path:
+    """A channel with one ZIP, which holds the files of `scene` in a folder `below`."""
     channel.mkdir()
     with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
         for path in sorted(scene.rglob("*")):
             if path.is_file():
-                archive.write(path, path.relative_to(scene))
-    return find_scene(channel, tmp_path / "scratch")[0]
+                archive.write(path, Path(below) / path.relative_to(scene))
+    return channel
 
 
 def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
-    channel = tmp_path / "channel"
-    channel.mkdir()
-    with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
-        for path in sorted(scene.rglob("*")):
-            if path.is_file():
-                archive.write(path, Path("any folder") / path.relative_to(scene))
+    channel = channel_of(scene, tmp_path / "channel", "any folder")
     found, warnings = find_scene(channel, tmp_path / "scratch")
     assert len(load_scene(found, 96).photos) == 9
     assert warnings == []
@@ -182,12 +181,8 @@ def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_read_of_a_zip_is_named(scene: Path, tmp_path: Path) -> None:
-    channel = tmp_path / "channel"
-    channel.mkdir()
-    with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
-        for path in sorted(scene.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(scene))
+    channel = channel_of(scene, tmp_path / "channel")
+    with zipfile.ZipFile(channel / "scene.zip", "a") as archive:
         archive.writestr("more.zip", b"PK")
         archive.writestr("masks/000001.png.png", b"0123456789")
     whole = (channel / "scene.zip").read_bytes()
